@@ -1,0 +1,404 @@
+"""The contract of every model: a scikit-learn classifier from images to digits.
+
+`images` are uint8 (n, 28, 28), 0 = paper, 255 = ink, labels (n,) from 0 to 9. Scaling, flattening and one-hot labels
+are the classifier's own business.
+"""
+
+import math
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.linear_model import LogisticRegression
+
+from mnistry.settings import MnistryError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.integer[Any]]
+Pair = tuple[Images, Labels]
+Progress = Callable[[int, int, int, int, dict[str, float]], None]  # epoch, epochs, batch, batches, figures so far
+
+
+class InputError(MnistryError, ValueError):
+    """Images, labels or settings that a classifier cannot take."""
+
+
+class NeuralClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A Keras network as a scikit-learn classifier.
+
+    `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first fifth of
+    the steps, then down to 0. `shift` moves every training image by up to so many pixels. `patience` > 0 stops when the
+    validation loss has not fallen for so many epochs, `best_epoch` keeps the weights of its lowest; both
+    want validation digits. The same `random_state` gives the same weights on the same machine.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[int], Any] | None = None,
+        width: int = 128,
+        epochs: int = 5,
+        batch_size: int = 32,
+        learning_rate: float = 0.001,
+        schedule: str = "constant",
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        shift: int = 0,
+        patience: int = 0,
+        best_epoch: bool = False,
+        random_state: int | None = None,
+    ) -> None:
+        self.network = network
+        self.width = width
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.shift = shift
+        self.patience = patience
+        self.best_epoch = best_epoch
+        self.random_state = random_state
+
+    def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
+        """Train from scratch; sets `model_`, `history_` (a row an epoch) and `classes_`. Raises InputError."""
+        X, y = check_images(X), check_labels(y, len(X))
+        self._check_settings(validation)
+        keras = load_keras()
+        with _seeded(keras, self.random_state):
+            self.model_ = self._build()
+            batches = -(-len(X) // self.batch_size)
+            self._compile(keras, batches)
+            self._fit(keras, _batches(keras, X, y, self.batch_size, self.shift), batches, validation, progress)
+        self.classes_ = np.arange(10)
+        return self
+
+    def predict_proba(self, X: Images) -> NDArray[np.float32]:
+        """Probabilities float32 (n, 10) of uint8 images (n, 28, 28)."""
+        self._check_fitted()
+        X = check_images(X)
+        if not len(X):
+            return np.empty((0, 10), np.float32)
+        proba: NDArray[np.float32] = self.model_.predict(X, batch_size=256, verbose=0)
+        return proba
+
+    def predict(self, X: Images) -> NDArray[np.int64]:
+        """The most probable digit of each image: (n,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def save(self, folder: Path) -> Path:
+        """Write `model.keras` into the folder and return its path."""
+        self._check_fitted()
+        self.model_.save(folder / "model.keras")
+        return folder / "model.keras"
+
+    @property
+    def layers_(self) -> list[dict[str, Any]]:
+        """Name, kind, output shape and number of parameters of each layer."""
+        return [
+            {
+                "name": layer.name,
+                "kind": type(layer).__name__,
+                "output": [n for n in layer.output.shape[1:]],
+                "parameters": int(layer.count_params()),
+            }
+            for layer in self.model_.layers
+        ]
+
+    def __sklearn_tags__(self) -> Any:
+        return _image_tags(super().__sklearn_tags__())
+
+    def _check_fitted(self) -> None:
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self, "model_")
+
+    def _check_settings(self, validation: Pair | None) -> None:
+        _require(self.epochs >= 1, "epochs", "1 or more", self.epochs)
+        _require(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
+        _require(self.width >= 1, "width", "1 or more", self.width)
+        _require(0 < self.learning_rate < math.inf, "learning_rate", "more than 0", self.learning_rate)
+        _require(self.schedule in ("constant", "cosine"), "schedule", "constant or cosine", self.schedule)
+        _require(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
+        _require(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
+        _require(0 <= self.shift <= 14, "shift", "from 0 to 14 pixels", self.shift)
+        _require(self.patience >= 0, "patience", "0 or more", self.patience)
+        if (self.patience or self.best_epoch) and validation is None:
+            raise InputError("patience and best_epoch choose by validation digits, and there are none: hold some back.")
+
+    def _build(self) -> Any:
+        if self.network is None:
+            raise InputError("NeuralClassifier builds a `network`: pass a function from width to a Keras model.")
+        return self.network(self.width)
+
+    def _compile(self, keras: ModuleType, batches: int) -> None:
+        rate: Any = self.learning_rate
+        if self.schedule == "cosine":
+            steps = self.epochs * batches
+            rate = keras.optimizers.schedules.CosineDecay(
+                0.0, steps - steps // 5, warmup_target=self.learning_rate, warmup_steps=steps // 5
+            )
+        self.model_.compile(
+            keras.optimizers.Adam(rate, weight_decay=self.weight_decay or None),
+            keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing),
+            metrics=["accuracy"],
+        )
+
+    def _fit(
+        self, keras: ModuleType, data: Any, batches: int, validation: Pair | None, progress: Progress | None
+    ) -> None:
+        """Run the epochs; the rows of `history_` carry Keras' own names and the seconds."""
+        watch = _watch(keras, self.epochs, batches, progress)
+        callbacks = [watch, keras.callbacks.TerminateOnNaN(raise_error=True)]
+        if self.patience or self.best_epoch:
+            patience = self.patience or self.epochs
+            callbacks.append(keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=self.best_epoch))
+        if validation is not None:
+            images, labels = check_images(validation[0]), check_labels(validation[1], len(validation[0]))
+            validation = images, keras.utils.to_categorical(labels, 10)
+        fitting = {"epochs": self.epochs, "callbacks": callbacks, "validation_data": validation, "verbose": 0}
+        try:
+            history = self.model_.fit(data, validation_batch_size=256, **fitting).history
+        except RuntimeError as problem:
+            if "NaN" not in str(problem):
+                raise
+            raise MnistryError(
+                f"The loss became NaN or infinite in epoch {watch.epoch + 1}: the steps are too large. "
+                f"Lower learning_rate (it is {self.learning_rate:g})."
+            ) from problem
+        self.history_ = [
+            {"epoch": k + 1, **{key: float(values[k]) for key, values in history.items()}, "seconds": seconds}
+            for k, seconds in enumerate(watch.seconds)
+        ]
+
+
+def _watch(keras: ModuleType, epochs: int, batches: int, progress: Progress | None) -> Any:
+    """A callback that keeps the seconds of each epoch and tells of the progress."""
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.epoch = 0
+            self.seconds: list[float] = []
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
+            self.epoch, self.start = epoch, time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if progress:
+                progress(self.epoch, epochs, batch + 1, batches, logs)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.seconds.append(time.perf_counter() - self.start)
+            if progress:
+                progress(epoch, epochs, batches, batches, {**logs, "seconds": self.seconds[-1]})
+
+    return Watch()
+
+
+def _batches(keras: ModuleType, X: Images, y: Labels, size: int, shift: int) -> Any:
+    """Shuffled batches of (images, one-hot labels), moved a little where asked; anew in every epoch."""
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.generator = np.random.default_rng(np.random.randint(2**31))  # from the seeded global state
+            self.one_hot = np.eye(10, dtype=np.float32)[y]
+            self.on_epoch_end()
+
+        def on_epoch_end(self) -> None:
+            self.order = self.generator.permutation(len(X))
+
+        def __len__(self) -> int:
+            return -(-len(X) // size)
+
+        def __getitem__(self, index: int) -> tuple[Images, NDArray[np.float32]]:
+            chosen = self.order[index * size : (index + 1) * size]
+            return shifted(X[chosen], shift, self.generator), self.one_hot[chosen]
+
+    return Batches()
+
+
+def shifted(images: Images, most: int, generator: np.random.Generator) -> Images:
+    """Move each image by up to `most` pixels in both directions; paper comes in from the border."""
+    if not most:
+        return images
+    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, images.shape[1:], axis=(1, 2))
+    top, left = generator.integers(0, 2 * most + 1, (2, len(images)))
+    moved: Images = windows[np.arange(len(images)), top, left]
+    return moved
+
+
+# --- Classical models -------------------------------------------------------------------------------------
+
+
+class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn classifier on the pixels: images become X float32 (n, 784) from 0 to 1."""
+
+    def __init__(self, estimator: Any = None, random_state: int | None = None) -> None:
+        self.estimator = estimator
+        self.random_state = random_state
+
+    def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
+        """Fit a copy of `estimator`; sets `estimator_`, `history_` (one row) and `classes_`. Raises InputError."""
+        X, y = check_images(X), check_labels(y, len(X))
+        missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
+        if missing:
+            raise InputError(f"Training wants digits of all ten classes: there is no {missing[0]}.")
+        start = time.perf_counter()
+        self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression())
+        if "random_state" in self.estimator_.get_params():
+            self.estimator_.set_params(random_state=self.random_state)
+        try:
+            self.estimator_.fit(flat(X), y)
+        except ValueError as problem:  # scikit-learn names the setting and its range itself
+            raise InputError(str(problem)) from problem
+        self.classes_ = np.arange(10)
+        self.history_ = [{"epoch": 1.0, **self._figures(X, y), "seconds": time.perf_counter() - start}]
+        if validation is not None:
+            figures = self._figures(check_images(validation[0]), check_labels(validation[1], len(validation[0])))
+            self.history_[0] |= {f"val_{key}": value for key, value in figures.items()}
+        if progress:
+            progress(0, 1, 1, 1, self.history_[0])
+        return self
+
+    def predict_proba(self, X: Images) -> NDArray[np.float32]:
+        """Probabilities float32 (n, 10) of uint8 images (n, 28, 28)."""
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self, "estimator_")
+        X = check_images(X)
+        if not len(X):
+            return np.empty((0, 10), np.float32)
+        proba: NDArray[np.float32] = self.estimator_.predict_proba(flat(X)).astype(np.float32)
+        return proba
+
+    def predict(self, X: Images) -> NDArray[np.int64]:
+        """The most probable digit of each image: (n,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def save(self, folder: Path) -> Path:
+        """Write `model.joblib` into the folder and return its path."""
+        import joblib
+
+        joblib.dump(self, folder / "model.joblib", compress=3)
+        return folder / "model.joblib"
+
+    @property
+    def layers_(self) -> list[dict[str, Any]]:
+        """The estimator as if it were a network of one layer."""
+        kind = type(self.estimator_).__name__
+        parameters = sum(np.size(getattr(self.estimator_, name, ())) for name in ("coef_", "intercept_"))
+        return [{"name": kind.lower(), "kind": kind, "output": [10], "parameters": int(parameters)}]
+
+    def __sklearn_tags__(self) -> Any:
+        return _image_tags(super().__sklearn_tags__())
+
+    def _figures(self, X: Images, y: Labels) -> dict[str, float]:
+        proba = self.predict_proba(X)
+        likelihood = proba[np.arange(len(y)), y].astype(np.float64).clip(1e-12)
+        return {"accuracy": float((proba.argmax(axis=1) == y).mean()), "loss": float(-np.log(likelihood).mean())}
+
+
+def flat(images: Images) -> NDArray[np.float32]:
+    """Images as a feature matrix: uint8 (n, 28, 28) -> float32 (n, 784) from 0 to 1."""
+    return images.reshape(len(images), -1) * np.float32(1 / 255)
+
+
+def load_classifier(path: Path) -> Any:
+    """Load what `save` wrote. Both formats can run code when they are loaded: only for runs of your own."""
+    if path.suffix == ".keras":
+        classifier = NeuralClassifier()
+        classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
+        return classifier
+    import joblib
+
+    return joblib.load(path)
+
+
+# --- What they share --------------------------------------------------------------------------------------
+
+
+def load_keras() -> ModuleType:
+    """Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's chatter at start-up."""
+    if "keras" not in sys.modules:
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        with _silent_stderr():
+            import keras
+
+            keras.ops.zeros(1)  # the first operation starts the devices, which chatter too
+    import keras
+
+    return keras
+
+
+def check_images(images: Any) -> Images:
+    """Return the images as an array, or raise InputError unless they are uint8 (n, 28, 28)."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
+        raise InputError(f"Images are uint8 (n, 28, 28), 0 = paper and 255 = ink, not {images.dtype} {images.shape}.")
+    return images
+
+
+def check_labels(labels: Any, n: int) -> Labels:
+    """Return the labels as an array, or raise InputError unless they are n > 0 whole numbers from 0 to 9."""
+    labels = np.asarray(labels)
+    if labels.shape != (n,) or n == 0:
+        raise InputError(f"Labels are one for each image, not {labels.shape} for {n} images.")
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 9:
+        raise InputError(f"Labels are whole numbers from 0 to 9, not {labels.dtype} such as {labels[0]!r}.")
+    return labels
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what C++ code writes to stderr from the user, unless the block fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(saved, kept.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+@contextmanager
+def _seeded(keras: ModuleType, seed: int | None) -> Iterator[None]:
+    """Seed Keras, and give Python's and NumPy's own generators back as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _image_tags(tags: Any) -> Any:
+    tags.input_tags.two_d_array = False
+    tags.input_tags.three_d_array = True
+    return tags
+
+
+def _require(holds: bool, name: str, expected: str, value: Any) -> None:
+    if not holds:
+        raise InputError(f"The setting {name} is {expected}, not {value!r}.")

@@ -1,0 +1,289 @@
+"""The command line: one short function a command. What is heavy is imported where it is used."""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mnistry import __version__
+from mnistry.settings import MnistryError, Settings
+
+DONE, SOME_FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 some inputs failed, 2 a user's mistake, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
+    try:
+        options = _parser().parse_args(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            code: int = options.command(options)
+            sys.stdout.flush()
+            return code
+    except MnistryError as mistake:
+        return _fail(str(mistake))
+    except ModuleNotFoundError as problem:
+        if problem.name and problem.name.split(".")[0] == "mnistry":
+            raise
+        return _fail(f"This command needs {problem.name}, which is not installed: pip install 'mnistry[train]'.")
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        print("mnistry: interrupted; nothing half-written was kept.", file=sys.stderr)
+        return INTERRUPTED
+    except MemoryError:
+        return _fail("There is not enough memory for this: lower batch_size or width, or take a smaller input.")
+
+
+# --- Commands ---------------------------------------------------------------------------------------------
+
+
+def fetch(options: argparse.Namespace) -> int:
+    """Fetch MNIST and verify it, or find it where it already is."""
+    from mnistry import sources, terminal
+
+    with terminal.download_bar(options.quiet) as tell:
+        folder = sources.fetch(Settings.from_environment(), tell)
+    print(json.dumps({"folder": str(folder), "dataset": "mnist"}) if options.json else f"MNIST is verified in {folder}")
+    return DONE
+
+
+def models(options: argparse.Namespace) -> int:
+    """List the recipes."""
+    from mnistry.models import RECIPES
+
+    names = ("name", "summary", "family", "parameters")
+    table = [
+        {name: getattr(recipe, name) for name in names} | {"settings": dict(recipe.settings)}
+        for recipe in RECIPES.values()
+    ]
+    if options.json:
+        print(json.dumps(table))
+    else:
+        from mnistry import terminal
+
+        terminal.recipes(table)
+    return DONE
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a recipe and evaluate it once on the test digits."""
+    from mnistry import terminal
+    from mnistry.dataset import load
+    from mnistry.models import find_recipe
+    from mnistry.training import train
+
+    recipe = find_recipe(options.recipe).changed(_changes(options))
+    validation = recipe.validation if options.validation is None else options.validation
+    with terminal.download_bar(options.quiet) as tell:
+        data = load(options.dataset, validation, options.seed, progress=tell)
+    with terminal.training_bar(recipe.name, options.quiet) as tell_training:
+        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training)
+    if options.json:
+        _print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
+    else:
+        terminal.results(str(run.folder), run.metrics, run.info["seconds"])
+    return DONE
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Measure a run on the test digits."""
+    from mnistry import terminal
+    from mnistry.training import evaluate
+
+    run = _find_run(options.run)
+    figures = evaluate(run)
+    if options.json:
+        _print_json({"run": str(run.folder), **figures})
+    else:
+        terminal.evaluation(figures)
+        terminal.results(str(run.folder), figures)
+    return DONE
+
+
+def report(options: argparse.Namespace) -> int:
+    """Draw a run's pictures and write its report.html."""
+    from mnistry.report import write_report
+
+    page = write_report(_find_run(options.run))
+    print(json.dumps({"report": str(page)}) if options.json else f"The report is {page}")
+    return DONE
+
+
+def read(options: argparse.Namespace) -> int:
+    """Read the digits in pictures."""
+    reader = _reader(options.model)
+    failed = 0
+    for name in options.pictures:
+        line, good = _read_one(reader, name, options.json)
+        failed += not good
+        print(line, flush=True, file=sys.stdout if good or options.json else sys.stderr)
+    return SOME_FAILED if failed else DONE
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run's model as an ONNX file with its card, after proving that it answers as the trained model does."""
+    from mnistry.export import export_run
+
+    run = _find_run(options.run)
+    target, parity = export_run(run, Path(options.out or f"{run.folder.name}.onnx"))
+    if options.json:
+        _print_json({"model": str(target), **parity})
+    else:
+        print(
+            f"{target} answers as the trained model does on {parity['n']} test digits "
+            f"(all labels equal, probabilities within {parity['largest_difference']:.1e})."
+        )
+    return DONE
+
+
+# --- Their arguments --------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other mistake."""
+        raise MnistryError(f"{message[0].upper()}{message[1:]}. See {self.prog} --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="mnistry", description="Learn handwritten digits, prove it, and read them in pictures.")
+    parser.add_argument("--version", action="version", version=f"mnistry {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(function: Any) -> argparse.ArgumentParser:
+        added = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
+        added.set_defaults(command=function)
+        added.add_argument("--json", action="store_true", help="print the result as JSON")
+        added.add_argument("--quiet", action="store_true", help="show no progress")
+        return added
+
+    command(fetch)
+    command(models)
+    _training_arguments(command(train))
+    for function in (evaluate, report):
+        _run_argument(command(function))
+    reading = command(read)
+    reading.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP, BMP, GIF or TIFF")
+    reading.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
+    exporting = command(export)
+    _run_argument(exporting)
+    exporting.add_argument("--out", metavar="FILE", help="the ONNX file; its card stands beside it (default: RUN.onnx)")
+    return parser
+
+
+def _run_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", nargs="?", default="latest", metavar="RUN", help="a run's folder or name (default: latest)"
+    )
+
+
+def _training_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="a name from `mnistry models`")
+    parser.add_argument("--dataset", default="auto", help="mnist, digits, or auto: MNIST where it can be had")
+    parser.add_argument(
+        "--validation",
+        type=_validation,
+        metavar="SHARE",
+        help="share of the training digits to hold back, 0 or writers",
+    )
+    parser.add_argument("--seed", type=_seed, default=0, help="the same seed gives the same weights (default: 0)")
+    parser.add_argument("--epochs", help="times through the training digits")
+    parser.add_argument("--batch-size", help="digits in one step")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
+
+
+def _validation(text: str) -> float | str:
+    if text == "writers":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a share such as 0.1, or writers, not {text!r}") from None
+
+
+def _seed(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 2**32:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, not {text!r}")
+
+
+def _changes(options: argparse.Namespace) -> dict[str, str]:
+    changes = {}
+    for pair in options.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise MnistryError(f"--set takes KEY=VALUE, such as learning_rate=0.01, not {pair!r}.")
+        changes[key] = value
+    for name in ("epochs", "batch_size"):
+        if (value := getattr(options, name)) is not None:
+            changes[name] = value
+    return changes
+
+
+# --- Shared -----------------------------------------------------------------------------------------------
+
+
+def _find_run(name: str) -> Any:
+    from mnistry.runs import find_run
+
+    return find_run(name, Settings.from_environment().runs)
+
+
+def _reader(model: str | None) -> Any:
+    from mnistry.reader import Reader
+
+    if model is None or model.endswith(".onnx"):
+        return Reader(model)
+    return Reader(_find_run(model).model)
+
+
+def _read_one(reader: Any, name: str, as_json: bool) -> tuple[str, bool]:
+    """The line to print for one picture, and whether it could be read."""
+    from mnistry.picture import PictureError
+
+    try:
+        reading = reader.read(name)
+    except PictureError as problem:
+        return (json.dumps({"file": name, "error": str(problem)}) if as_json else f"{name}: {problem}"), False
+    if not as_json:
+        sure = ", ".join(f"{digit.probability:.1%}" for digit in reading.digits)
+        return f"{name}: {reading.text} ({sure})" if reading.digits else f"{name}: {reading.reason}", True
+    digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in reading.digits]
+    line = {"file": name, "text": reading.text, "digits": digits}
+    return json.dumps(line | ({"reason": reading.reason} if reading.reason else {})), True
+
+
+def _short(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if key not in ("mistakes", "confusion", "reliability")}
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, allow_nan=False))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if category.__name__ == "FallbackWarning":
+        from mnistry import terminal
+
+        terminal.notice(str(message))
+
+
+def _fail(sentence: str) -> int:
+    print(f"mnistry: {sentence}", file=sys.stderr)
+    return MISTAKE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Read digits with ONNX Runtime alone: no training library is needed, nor loaded."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.picture import Box, Crop, Source, find_digits
+from mnistry.settings import MnistryError
+
+BATCH = 16  # images at a time: small batches stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit of a picture: what it is, how probable, where it stands, and the 28x28 that the model saw."""
+
+    digit: int | None
+    probability: float
+    box: Box
+    image: NDArray[np.uint8] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a picture says: `text`, its `digits`, and in words why there is none."""
+
+    text: str
+    digits: tuple[Digit, ...]
+    reason: str = ""
+
+
+class Reader:
+    """Reads pictures with one model, by default the one that comes with the package.
+
+    `model` is the path or the bytes of an ONNX file that fulfils the contract: `images` uint8 (n, 28, 28), 0 = paper,
+    to `probabilities` float32 (n, 10). Raises MnistryError if it is none.
+    """
+
+    def __init__(self, model: str | Path | bytes | None = None) -> None:
+        self._bytes = _bundled_model() if model is None else _model_bytes(model)
+
+    def read(self, source: Source) -> Reading:
+        """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
+        crops = find_digits(source)
+        if not crops:
+            return Reading("", (), "no ink found")
+        proba = self.predict_proba(np.stack([crop.image for crop in crops]))
+        digits = tuple(_digit(crop, row) for crop, row in zip(crops, proba, strict=True))
+        return Reading("".join("?" if d.digit is None else str(d.digit) for d in digits), digits)
+
+    def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
+        """Read one picture after the other; raises PictureError at the first that cannot be read."""
+        return map(self.read, sources)
+
+    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (n, 10) of digits in MNIST form, uint8 (n, 28, 28); raises MnistryError."""
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
+            raise MnistryError(f"The reader takes images uint8 (n, 28, 28), not {images.dtype} {images.shape}.")
+        proba = np.empty((len(images), 10), np.float32)
+        for start in range(0, len(images), BATCH):
+            (proba[start : start + BATCH],) = self._session.run(
+                ["probabilities"], {"images": images[start : start + BATCH]}
+            )
+        return proba
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The most probable digit of each image, (n,); raises MnistryError."""
+        return self.predict_proba(images).argmax(axis=1)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the model's file says of itself: recipe, accuracy, data, versions."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime  # 0.1 s and 45 MB, so not before it is needed
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # a broken model is told below, in one sentence
+        options.intra_op_num_threads = 1  # one small digit is faster without a thread pool
+        options.inter_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(self._bytes, options, providers=["CPUExecutionProvider"])
+        except Exception as problem:  # onnxruntime raises several classes without a common base
+            raise MnistryError(f"The model is no ONNX file that can be run: {str(problem)[:200]}") from problem
+        _check_contract(session)
+        return session
+
+
+def model_card() -> dict[str, Any]:
+    """What is known of the model that comes with the package: data, recipe, figures, limits."""
+    card: dict[str, Any] = json.loads((resources.files("mnistry") / "assets" / "reader.json").read_text("utf-8"))
+    return card
+
+
+def _bundled_model() -> bytes:
+    data = (resources.files("mnistry") / "assets" / "reader.onnx").read_bytes()
+    if hashlib.sha256(data).hexdigest() != model_card()["sha256"]:
+        raise MnistryError("The model that comes with mnistry is damaged: install the package again.")
+    return data
+
+
+def _model_bytes(model: str | Path | bytes) -> bytes:
+    if isinstance(model, bytes):
+        return model
+    try:
+        return Path(model).read_bytes()
+    except OSError as problem:
+        raise MnistryError(f"The model {model} cannot be read ({problem.strerror}).") from problem
+
+
+def _check_contract(session: Any) -> None:
+    inputs = {i.name: (i.type, i.shape[1:]) for i in session.get_inputs()}
+    outputs = {o.name: (o.type, o.shape[1:]) for o in session.get_outputs()}
+    if inputs != {"images": ("tensor(uint8)", [28, 28])} or outputs.get("probabilities") != ("tensor(float)", [10]):
+        raise MnistryError(
+            "The model does not keep the contract: expected images uint8 [n, 28, 28] -> probabilities float32 [n, 10], "
+            f"found {inputs} -> {outputs}."
+        )
+
+
+def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:
+    best = int(proba.argmax())
+    return Digit(best, float(proba[best]), crop.box, crop.image)

@@ -1,0 +1,182 @@
+"""The run folder: written whole or not at all, finished by its manifest, read only when every hash is right."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnistry.settings import MnistryError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, `info` (run.json), `history` (a row an epoch) and `metrics` (metrics.json)."""
+
+    folder: Path
+    info: dict[str, Any]
+    history: list[dict[str, float]]
+    metrics: dict[str, Any]
+
+    @property
+    def model(self) -> Path:
+        """The ONNX file."""
+        return self.folder / "model.onnx"
+
+
+def open_run(folder: Path) -> Run:
+    """Read a finished run; raises MnistryError if it is none, half written or damaged."""
+    check_manifest(folder)
+    try:
+        info, metrics = read_json(folder / "run.json"), read_json(folder / "metrics.json")
+        with (folder / "history.csv").open(newline="") as file:
+            history = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    except (OSError, ValueError) as problem:
+        raise MnistryError(f"{folder} is no run of this version of mnistry ({problem}). Train it again.") from problem
+    return Run(folder, info, history, metrics)
+
+
+def find_run(name: str, root: Path) -> Run:
+    """The run at a path, by its name under `root`, or "latest"; raises MnistryError."""
+    if name == "latest":
+        finished = [path.parent for path in root.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
+        if not finished:
+            raise MnistryError(f"There is no finished run in {root} yet: mnistry train cnn makes one.")
+        return open_run(max(finished, key=lambda path: (path / MANIFEST).stat().st_mtime_ns))
+    for folder in (Path(name), root / name):
+        if folder.is_dir():
+            return open_run(folder)
+    known = sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}") if not path.parent.name.startswith("."))
+    raise MnistryError(
+        f"No run {name!r}: expected the folder of a finished run, or one of those in {root}: "
+        f"{', '.join(known) or 'none yet'}."
+    )
+
+
+def free_name(name: str, root: Path) -> Path:
+    """The folder for a new run: the name, or with the first free number behind it."""
+    folder, number = root / name, 2
+    while folder.exists():
+        folder, number = root / f"{name}-{number}", number + 1
+    return folder
+
+
+@contextmanager
+def writing(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well it takes its manifest and stands at `folder`.
+
+    With `replace` the folder may exist: the given one then holds its files, and the old one goes when the new one
+    stands. A file is to be written anew, never changed in place. When the block fails nothing is left behind.
+    Raises MnistryError.
+    """
+    if folder.exists() and not replace:
+        raise MnistryError(f"{folder} exists already: choose another --out, or delete it first.")
+    temporary = _temporary(folder)
+    try:
+        for path in folder.iterdir() if folder.exists() else ():
+            shutil.copy2(path, temporary / path.name)
+        yield temporary
+        _write_manifest(temporary)
+        _swap(temporary, folder)
+    except OSError as problem:
+        raise MnistryError(
+            f"{folder} could not be written: {problem.strerror or problem}. "
+            "Free some space there or choose a folder you may write to with --out."
+        ) from problem
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_manifest(folder: Path) -> dict[str, str]:
+    """The sha256 of each file by name; raises MnistryError unless every file is there and has its own."""
+    if not folder.is_dir():
+        raise MnistryError(f"{folder} is no folder: expected the folder of a finished run.")
+    if not (folder / MANIFEST).is_file():
+        raise MnistryError(f"{folder} is not a finished run (it has no {MANIFEST}). Train it again.")
+    try:
+        hashes = dict(read_json(folder / MANIFEST)["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise MnistryError(f"{folder / MANIFEST} is damaged ({problem}). Train the run again.") from problem
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise MnistryError(f"{folder} is damaged: {name} is missing. Train the run again.")
+        if sha256(path) != expected:
+            raise MnistryError(f"{path} is damaged: its sha256 is not the manifest's. Train the run again.")
+    return hashes
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raises OSError or ValueError."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write strict JSON (no NaN), indented for reading."""
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Write one row an epoch as CSV."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in history for key in row)))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _temporary(folder: Path) -> Path:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        temporary.chmod(0o755)
+    except OSError as problem:
+        raise MnistryError(
+            f"{folder.parent} cannot be written to ({problem.strerror}): choose another folder with --out "
+            "or MNISTRY_HOME."
+        ) from problem
+    return temporary
+
+
+def _write_manifest(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+    for name in names:
+        _sync(folder / name)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write_json(folder / MANIFEST, {"sha256": {name: sha256(folder / name) for name in names}})
+    _sync(folder / MANIFEST)
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put the new folder where the old one stands; only then delete the old one."""
+    old = new.with_suffix(".old")
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)  # Windows syncs only what is open for writing
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,58 @@
+"""Where mnistry keeps its files and what it may touch, from three environment variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class MnistryError(Exception):
+    """A mistake that its user can mend; its text says what was expected, what came and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders and permissions; nothing else is read from the environment.
+
+    `home` holds the cache of the data set and the runs, `data` is a read-only folder with the data
+    files or None, and `offline` forbids every network connection.
+    """
+
+    home: Path
+    data: Path | None = None
+    offline: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read MNISTRY_HOME, MNISTRY_DATA and MNISTRY_OFFLINE; raises MnistryError on a wrong value."""
+        environ = os.environ if environ is None else environ
+        home, data = environ.get("MNISTRY_HOME"), environ.get("MNISTRY_DATA")
+        return cls(
+            home=Path(home).expanduser() if home else _default_home(),
+            data=Path(data).expanduser() if data else None,
+            offline=_truth("MNISTRY_OFFLINE", environ.get("MNISTRY_OFFLINE", "")),
+        )
+
+    @property
+    def cache(self) -> Path:
+        """The folder of the downloaded data files."""
+        return self.home / "mnist"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of the finished runs."""
+        return self.home / "runs"
+
+
+def _default_home() -> Path:
+    from platformdirs import user_data_path  # only where the user has not chosen a folder
+
+    return user_data_path("mnistry", appauthor=False)
+
+
+def _truth(name: str, value: str) -> bool:
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if value.lower() in ("", "0", "false", "no", "off"):
+        return False
+    raise MnistryError(f"{name} takes 1 or 0, not {value!r}.")

@@ -1,0 +1,134 @@
+"""What a person sees while waiting and at the end: progress bars on stderr, tables on stdout."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+CLASSES = range(10)
+
+
+def stderr() -> Console:
+    """Where progress and notices go."""
+    return Console(stderr=True, highlight=False)
+
+
+def stdout() -> Console:
+    """Where results go."""
+    return Console(highlight=False)
+
+
+def notice(text: str) -> None:
+    """Something that must not be missed."""
+    stderr().print(Panel(Text(text), title="Notice", border_style="bold yellow", expand=False))
+
+
+@contextmanager
+def download_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Give a function to tell of a download: name, bytes so far, bytes in all."""
+    console = stderr()
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=console) as bar:
+        tasks: dict[str, Any] = {}
+
+        def tell(name: str, done: int, size: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=size)
+            bar.update(tasks[name], completed=done)
+
+        yield tell
+
+
+@contextmanager
+def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, int, dict[str, float]], None] | None]:
+    """Give a function to tell of the training: epoch, epochs, batch, batches, figures. A line stays for each epoch."""
+    if quiet:
+        yield None
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+        console=stderr(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
+
+        def tell(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:
+            done = f"{recipe} epoch {epoch + 1}/{epochs}"
+            bar.update(
+                task,
+                total=epochs * batches,
+                completed=epoch * batches + batch,
+                description=done,
+                figures=_words(figures),
+            )
+            if "seconds" in figures:  # only the last call of an epoch has them
+                bar.console.print(f"{done}  {_words(figures)}")
+
+        yield tell
+
+
+def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:
+    """The last lines of a training: what was reached and where it stands."""
+    low, high = figures["accuracy_interval"]
+    console = stdout()
+    console.print(
+        f"[bold]{figures['accuracy']:.2%}[/] of the {figures['n']} test digits of {figures['dataset']} are right "
+        f"(95 % interval {low:.2%} to {high:.2%}); loss {figures['nll']:.4f}, calibration error {figures['ece']:.4f}."
+    )
+    for name, part in figures["parts"].items():
+        console.print(
+            f"  {PART_NAMES.get(name, name)}: {part['accuracy']:.2%} ({part['errors']} errors of {part['n']})"
+        )
+    if seconds:
+        console.print(f"Fitted in {seconds['fit']:.1f} s.")
+    console.print(f"The run stands in {run_folder}", soft_wrap=True)
+
+
+PART_NAMES = {
+    "hsf4": "first half, by students (hsf4)",
+    "hsf0": "second half, by employees (hsf0)",
+    "without_wrong_labels": "without the 15 known wrong labels",
+}
+
+
+def evaluation(figures: Mapping[str, Any]) -> None:
+    """The classification report and the confusion matrix."""
+    console = stdout()
+    report = Table("digit", "precision", "recall", "f1", "support", title="Classification report")
+    for row in figures["per_class"]:
+        numbers = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        report.add_row(str(row["digit"]), *numbers, str(row["support"]))
+    confusion = Table("truth", *map(str, CLASSES), title="Confusion matrix (columns: read as)")
+    for digit, counts in enumerate(figures["confusion"]):
+        confusion.add_row(str(digit), *(_cell(n, k == digit) for k, n in enumerate(counts)))
+    console.print(report)
+    console.print(confusion)
+
+
+def recipes(table: list[dict[str, Any]]) -> None:
+    """One line a recipe."""
+    rows = Table("recipe", "family", "parameters", "what it is")
+    for recipe in table:
+        rows.add_row(recipe["name"], recipe["family"], f"{recipe['parameters']:,}", recipe["summary"])
+    stdout().print(rows)
+
+
+def _cell(n: int, diagonal: bool) -> str:
+    return f"[bold]{n}[/]" if diagonal else f"[red]{n}[/]" if n else "[dim]0[/]"
+
+
+def _words(figures: Mapping[str, float]) -> str:
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    return "  ".join(f"{name} {figures[name]:.4f}" for name in names if name in figures)

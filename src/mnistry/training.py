@@ -1,0 +1,168 @@
+"""A recipe and a data set in, a finished run out: load, split, build, fit, export, evaluate, save."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry import metrics
+from mnistry.classifiers import Progress
+from mnistry.dataset import Dataset, load
+from mnistry.export import check_parity, to_onnx, with_metadata
+from mnistry.models import Recipe, find_recipe
+from mnistry.reader import Reader
+from mnistry.runs import Run, free_name, open_run, write_history, write_json, writing
+from mnistry.settings import MnistryError, Settings
+
+PACKAGES = ("mnistry", "numpy", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "onnx", "onnxruntime")
+
+
+def train(
+    recipe: str | Recipe,
+    dataset: str | Dataset = "auto",
+    validation: float | str | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a recipe and return its finished run.
+
+    `validation` is a fraction of the training digits, 0 for none, or "writers" (see `load`); None takes the
+    recipe's own. `changes` are settings of the recipe by name. The test digits are read once, after the last
+    epoch. The run stands at `out`, by default under MNISTRY_HOME, when everything is done, or not at all.
+    Raises MnistryError.
+    """
+    settings = settings or Settings.from_environment()
+    recipe = (find_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes or {})
+    validation = recipe.validation if validation is None else validation
+    data = load(dataset, validation, seed, settings) if isinstance(dataset, str) else dataset
+    folder = free_name(f"{recipe.name}-seed{seed}", settings.runs) if out is None else Path(out)
+    with writing(folder) as temporary:
+        clock = _Clock()
+        classifier = recipe.build(seed).fit(
+            data.train_images, data.train_labels, validation=_held_back(data), progress=progress
+        )
+        clock.lap("fit")
+        model = to_onnx(classifier)
+        proba = classifier.predict_proba(data.test_images)
+        parity = check_parity(model, data.test_images, proba)
+        clock.lap("export")
+        figures = _measure(classifier, data, proba)
+        clock.lap("evaluate")
+        info = _info(recipe, seed, data, classifier, clock.seconds) | {"parity": parity}
+        classifier.save(temporary)
+        (temporary / "model.onnx").write_bytes(with_metadata(model, _card(info, figures)))
+        np.save(temporary / "test_probabilities.npy", proba)
+        write_history(temporary / "history.csv", classifier.history_)
+        write_json(temporary / "metrics.json", figures)
+        write_json(temporary / "run.json", info)
+    return open_run(folder)
+
+
+def evaluate(run: Run, data: Dataset | None = None) -> dict[str, Any]:
+    """Measure a run's ONNX file anew on the test digits; raises MnistryError if these are not the run's own data."""
+    data = data or load(run.info["dataset"])
+    if data.sha256 != run.info["dataset_sha256"]:
+        raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
+    proba = Reader(run.model).predict_proba(data.test_images)
+    return {
+        "recipe": run.info["recipe"],
+        "dataset": data.name,
+        **metrics.evaluate(proba, data.test_labels, data.test_parts),
+    }
+
+
+def _held_back(data: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+    return (data.validation_images, data.validation_labels) if len(data.validation_labels) else None
+
+
+def _measure(classifier: Any, data: Dataset, proba: NDArray[np.float32]) -> dict[str, Any]:
+    """metrics.json: the test digits in full, the validation digits in short."""
+    figures = {"dataset": data.name, **metrics.evaluate(proba, data.test_labels, data.test_parts)}
+    if len(data.validation_labels):
+        held_back = metrics.evaluate(classifier.predict_proba(data.validation_images), data.validation_labels)
+        figures["validation"] = {key: held_back[key] for key in ("n", "accuracy", "accuracy_interval", "nll", "ece")}
+    return figures
+
+
+def _info(recipe: Recipe, seed: int, data: Dataset, classifier: Any, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """run.json: what was done with what, where and when."""
+    layers = classifier.layers_
+    return {
+        "status": "finished",
+        "recipe": recipe.name,
+        "summary": recipe.summary,
+        "family": recipe.family,
+        "settings": dict(recipe.settings),
+        "seed": seed,
+        "dataset": data.name,
+        "dataset_sha256": data.sha256,
+        "split": data.split,
+        "n": {
+            "train": len(data.train_labels),
+            "validation": len(data.validation_labels),
+            "test": len(data.test_labels),
+        },
+        "parameters": sum(layer["parameters"] for layer in layers),
+        "layers": layers,
+        "seconds": dict(seconds),
+        "peak_memory_mb": _peak_memory(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
+
+
+def _card(info: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:
+    """What the ONNX file says of itself."""
+    return {
+        "recipe": info["recipe"],
+        "seed": str(info["seed"]),
+        "dataset": info["dataset"],
+        "dataset_sha256": info["dataset_sha256"],
+        "test_accuracy": f"{figures['accuracy']:.4f}",
+        "versions": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
+    }
+
+
+def _versions() -> dict[str, str]:
+    installed = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def _peak_memory() -> float | None:
+    """The most memory that this process has held, in MB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+class _Clock:
+    """Seconds of each part of the work, one after the other."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._last, 3)
+        self._last = now
