@@ -1,0 +1,152 @@
+"""The pictures of a report: matplotlib figures from plain numbers and images."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+TEXT = "#1f2934"  # in the SVG it becomes the page's own colour, so that it is readable on light and dark
+BLUE, ORANGE, GREEN, GREY = "#3f7fbf", "#d9772b", "#3c9a5f", "#8a94a0"
+PAPER = LinearSegmentedColormap.from_list("paper", ["#f7f5ef", "#111417"])
+HEAT = LinearSegmentedColormap.from_list("heat", ["#f6d9b8", "#d9772b", "#8f2f12"])
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": TEXT,
+    "axes.edgecolor": GREY,
+    "axes.facecolor": "none",
+    "axes.labelcolor": TEXT,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "figure.facecolor": "none",
+    "grid.color": GREY,
+    "grid.alpha": 0.3,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mnistry",
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+}
+Images = NDArray[np.uint8]
+
+
+def samples(images: Images, labels: NDArray[np.integer[Any]], columns: int = 12) -> Figure:
+    """The first digits of each class, a row a class."""
+    figure, axes = _figure(5.0, 4.2)
+    rows = [np.hstack(list(images[labels == digit][:columns])) for digit in range(10)]
+    width = max(row.shape[1] for row in rows)
+    axes.imshow(np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]))) for row in rows]), cmap=PAPER, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([14 + 28 * digit for digit in range(10)], [str(digit) for digit in range(10)])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def class_counts(parts: Mapping[str, NDArray[np.integer[Any]]]) -> Figure:
+    """How many digits of each class every part of the data holds."""
+    figure, axes = _figure(5.0, 2.6)
+    bottom = np.zeros(10)
+    for (name, labels), colour in zip(parts.items(), (BLUE, ORANGE, GREY), strict=False):
+        counts = np.bincount(labels, minlength=10)
+        axes.bar(range(10), counts, bottom=bottom, color=colour, width=0.75, label=f"{name} ({len(labels):,})")
+        bottom += counts
+    axes.set_xticks(range(10))
+    axes.set(xlabel="digit", ylabel="images", ylim=(0, bottom.max() * 1.25))
+    axes.legend(ncols=3, loc="upper center", fontsize=8, frameon=False)
+    return figure
+
+
+def curve(history: Sequence[Mapping[str, float]], key: str) -> Figure:
+    """One figure of training and validation over the epochs: "accuracy" or "loss"."""
+    figure, axes = _figure(5.0, 2.9)
+    epochs = [row["epoch"] for row in history]
+    for name, label, colour in ((key, "training", BLUE), (f"val_{key}", "validation", ORANGE)):
+        if all(name in row for row in history):
+            axes.plot(epochs, [row[name] for row in history], marker="o", ms=3.5, color=colour, label=label)
+    axes.set(xlabel="epoch", ylabel=key, xticks=epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])
+    axes.grid(axis="y")
+    axes.legend(frameon=False)
+    return figure
+
+
+def confusion(matrix: Sequence[Sequence[int]]) -> Figure:
+    """The confusion matrix as a heat map; the mistakes are coloured, the right answers are not."""
+    figure, axes = _figure(5.0, 4.6)
+    counts = np.array(matrix)
+    wrong = np.where(np.eye(10, dtype=bool) | (counts == 0), np.nan, counts)
+    top = max(float(np.nanmax(wrong)) if np.isfinite(wrong).any() else 1.0, 2.0)
+    axes.imshow(wrong, cmap=HEAT, norm=LogNorm(1, top))
+    for row, column in np.ndindex(10, 10):
+        n = counts[row, column]
+        light = row != column and n > np.sqrt(top)
+        colour = "#ffffff" if light else "#1d1d1d" if row != column and n else TEXT
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, str(n), ha="center", va="center", fontsize=8, color=colour, fontweight=weight,
+                  alpha=1.0 if n else 0.35)  # fmt: skip
+    axes.set(xticks=range(10), yticks=range(10), xlabel="read as", ylabel="truth")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def predictions(
+    images: Images, labels: NDArray[np.integer[Any]], proba: NDArray[np.floating[Any]], columns: int = 5
+) -> Figure:
+    """Digits with what they were read as and how surely; a wrong answer is orange and tells the truth."""
+    rows = -(-len(images) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.0, 1.22 * rows), layout="constrained")
+        for place, image in enumerate(images):
+            axes = figure.add_subplot(rows, columns, place + 1)
+            axes.imshow(image, cmap=PAPER, vmin=0, vmax=255)
+            axes.set_axis_off()
+            read = int(proba[place].argmax())
+            right = read == labels[place]
+            title = f"{read}  {proba[place, read]:.1%}" if right else f"{read}, is {labels[place]}"
+            axes.set_title(title, color=TEXT if right else ORANGE, fontweight="normal" if right else "bold", fontsize=9)
+    return figure
+
+
+def reliability(bins: Sequence[Mapping[str, float]]) -> Figure:
+    """How often answers of each confidence are right; on the diagonal they are calibrated."""
+    figure, axes = _figure(5.0, 3.4)
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="perfectly calibrated")
+    sizes = [12 + 60 * np.log10(1 + b["n"]) / 4 for b in bins]
+    axes.scatter(
+        [b["confidence"] for b in bins], [b["accuracy"] for b in bins], s=sizes, color=BLUE, label="this model"
+    )
+    axes.set(xlabel="probability of the answer", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
+    axes.grid()
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG element for a page: no fixed size, the text in the page's own colour."""
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
+    return re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """The figure as a PNG file on white."""
+    with mpl.rc_context(STYLE):
+        figure.savefig(path, dpi=160, facecolor="white", metadata={"Software": None})
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.add_subplot()

@@ -1,0 +1,96 @@
+"""A finished run as a page to look at: report.html, one self-contained file, and its pictures as PNG files."""
+
+import base64
+import io
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnistry import figures
+from mnistry.dataset import Dataset, load
+from mnistry.runs import Run, writing
+from mnistry.settings import MnistryError
+
+RANDOM = 15  # predictions in the grid
+WORST = 25  # mistakes in the PNG; the page shows every one
+
+
+def write_report(run: Run, data: Dataset | None = None) -> Path:
+    """Write report.html and the PNG files into the run's folder and return the page's path.
+
+    The data set of the run is loaded for the digits that are shown. Raises MnistryError.
+    """
+    data = data or load(run.info["dataset"], _split(run), run.info["seed"])
+    if data.sha256 != run.info["dataset_sha256"]:
+        raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
+    proba = np.load(run.folder / "test_probabilities.npy", allow_pickle=False)
+    pictures = draw(run, data, proba)
+    page = render(run, data, proba, {name: figures.to_svg(figure) for name, figure in pictures.items()})
+    with writing(run.folder, replace=True) as folder:
+        for name, figure in pictures.items():
+            figures.save_png(figure, folder / f"{name}.png")
+        (folder / "report.html").write_text(page, "utf-8")
+    return run.folder / "report.html"
+
+
+def draw(run: Run, data: Dataset, proba: NDArray[np.float32]) -> dict[str, Figure]:
+    """The pictures of the report by name."""
+    labels = {"training": data.train_labels, "validation": data.validation_labels, "test": data.test_labels}
+    some = np.random.default_rng(run.info["seed"]).choice(len(data.test_labels), RANDOM, replace=False)
+    worst = [mistake["index"] for mistake in run.metrics["mistakes"][:WORST]]
+    drawn = {
+        "samples": figures.samples(data.train_images, data.train_labels),
+        "class_counts": figures.class_counts({name: y for name, y in labels.items() if len(y)}),
+        "confusion": figures.confusion(run.metrics["confusion"]),
+        "first_five": _predictions(data, proba, np.arange(5)),
+        "predictions": _predictions(data, proba, some),
+        "reliability": figures.reliability(run.metrics["reliability"]),
+    }
+    if len(run.history) > 1:
+        drawn |= {key: figures.curve(run.history, key) for key in ("accuracy", "loss")}
+    if worst:
+        drawn["mistakes"] = _predictions(data, proba, np.array(worst))
+    return drawn
+
+
+def render(run: Run, data: Dataset, proba: NDArray[np.float32], svg: Mapping[str, str]) -> str:
+    """The page as HTML."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
+    source = (resources.files("mnistry") / "assets" / "report.html.jinja").read_text("utf-8")
+    wrong_labels = set(data.wrong_test_labels)
+    mistakes = [
+        mistake
+        | {
+            "picture": digit_png(data.test_images[mistake["index"]]),
+            "proba": [float(p) for p in proba[mistake["index"]]],
+            "label_is_wrong": mistake["index"] in wrong_labels,
+        }
+        for mistake in run.metrics["mistakes"]
+    ]
+    return environment.from_string(source).render(
+        run=run, info=run.info, metrics=run.metrics, history=run.history, svg=svg, mistakes=mistakes
+    )
+
+
+def digit_png(image: NDArray[np.uint8]) -> str:
+    """A digit as the data address of a small PNG, ink dark on light."""
+    buffer = io.BytesIO()
+    Image.fromarray(255 - image).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _predictions(data: Dataset, proba: NDArray[np.float32], index: NDArray[np.integer[Any]]) -> Figure:
+    return figures.predictions(data.test_images[index], data.test_labels[index], proba[index])
+
+
+def _split(run: Run) -> float | str:
+    split: str = run.info["split"]
+    return split if split == "writers" else float(split)
