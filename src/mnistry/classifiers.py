@@ -8,7 +8,6 @@ import math
 import os
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 
+from mnistry.quiet import quiet_stderr
 from mnistry.settings import MnistryError
 
 Images = NDArray[np.uint8]
@@ -335,7 +335,7 @@ def load_keras() -> ModuleType:
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with _silent_stderr():
+        with quiet_stderr():
             import keras
 
             keras.ops.zeros(1)  # the first operation starts the devices, which chatter too
@@ -360,24 +360,6 @@ def check_labels(labels: Any, n: int) -> Labels:
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 9:
         raise InputError(f"Labels are whole numbers from 0 to 9, not {labels.dtype} such as {labels[0]!r}.")
     return labels
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Keep what C++ code writes to stderr from the user, unless the block fails."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            kept.seek(0)
-            os.write(saved, kept.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 @contextmanager

@@ -120,10 +120,13 @@ def report(options: argparse.Namespace) -> int:
 
 def read(options: argparse.Namespace) -> int:
     """Read the digits in pictures."""
+    from mnistry.quiet import quiet_stderr
+
     reader = _reader(options.model)
     failed = 0
     for name in options.pictures:
-        line, good = _read_one(reader, name, options.json)
+        with quiet_stderr():  # libtiff tells of every oddity
+            line, good = _read_one(reader, name, options.json)
         failed += not good
         print(line, flush=True, file=sys.stdout if good or options.json else sys.stderr)
     return SOME_FAILED if failed else DONE

@@ -17,7 +17,7 @@ TEXT = "#1f2934"  # in the SVG it becomes the page's own colour, so that it is r
 BLUE, ORANGE, GREEN, GREY = "#3f7fbf", "#d9772b", "#3c9a5f", "#8a94a0"
 PAPER = LinearSegmentedColormap.from_list("paper", ["#f7f5ef", "#111417"])
 HEAT = LinearSegmentedColormap.from_list("heat", ["#f6d9b8", "#d9772b", "#8f2f12"])
-STYLE = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "text.color": TEXT,
@@ -43,7 +43,11 @@ def samples(images: Images, labels: NDArray[np.integer[Any]], columns: int = 12)
     figure, axes = _figure(5.0, 4.2)
     rows = [np.hstack(list(images[labels == digit][:columns])) for digit in range(10)]
     width = max(row.shape[1] for row in rows)
-    axes.imshow(np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]))) for row in rows]), cmap=PAPER, interpolation="nearest")
+    axes.imshow(
+        np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]))) for row in rows]),
+        cmap=PAPER,
+        interpolation="nearest",
+    )
     axes.set_xticks([])
     axes.set_yticks([14 + 28 * digit for digit in range(10)], [str(digit) for digit in range(10)])
     axes.tick_params(length=0)

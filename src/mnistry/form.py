@@ -1,6 +1,7 @@
 """The exact form of an MNIST digit: a 20x20 box, centred by mass in 28x28, 0 = paper, 255 = ink."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,14 +20,10 @@ def mnist_form(ink: ArrayLike) -> NDArray[np.uint8]:
     shift the centre of mass to (14, 14).
     """
     digit: NDArray[np.float32] = np.asarray(ink, np.float32)
-    form = np.zeros((SIDE, SIDE), np.uint8)
     if not digit.any():
-        return form
+        return np.zeros((SIDE, SIDE), np.uint8)
     resized = _area_resize(_square(_crop(digit)), BOX)
-    small = np.rint(resized * (255 / resized.max())).astype(np.uint8)
-    top, left = _corner(small)
-    form[top : top + BOX, left : left + BOX] = small
-    return form
+    return _centred(np.rint(resized * (255 / resized.max())).astype(np.uint8))
 
 
 def _crop(ink: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,30 +40,31 @@ def _square(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(ink, ((top, side - height - top), (left, side - width - left)))
 
 
-def _area_resize(square: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def _area_resize(square: NDArray[np.float32], side: int) -> NDArray[np.floating[Any]]:
     """Resample by area: a new pixel is the mean of what it covers, fractions counted."""
     weights = _area_weights(len(square), side)
-    small: NDArray[np.float32] = weights @ square @ weights.T
-    return small
+    return weights @ square @ weights.T
 
 
-def _area_weights(old: int, new: int) -> NDArray[np.float32]:
+def _area_weights(old: int, new: int) -> NDArray[np.floating[Any]]:
     """Share of each old pixel in each new one: (new, old), rows sum to 1."""
-    edges: NDArray[np.float64] = np.arange(new + 1) * (old / new)
+    edges = np.linspace(0, old, new + 1)
     starts, ends = edges[:-1, None], edges[1:, None]
     pixels = np.arange(old)
     overlap = np.minimum(ends, pixels + 1) - np.maximum(starts, pixels)
-    weights: NDArray[np.float32] = (overlap.clip(0) * (new / old)).astype(np.float32)
-    return weights
+    return overlap.clip(0).astype(np.float32) * np.float32(new / old)
 
 
-def _corner(small: NDArray[np.uint8]) -> tuple[int, int]:
-    """Top left place of the box that puts its centre of mass at pixel (14, 14), kept inside the picture."""
-    mass = small.astype(np.float64)
-    total = mass.sum()
-    centre = (
-        mass.sum(axis=1) @ np.arange(BOX) / total,
-        mass.sum(axis=0) @ np.arange(BOX) / total,
-    )
-    top, left = (min(max(math.floor(SIDE / 2 - c + 0.5), 0), SIDE - BOX) for c in centre)
-    return top, left
+def _centred(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put the box into 28x28 so that its centre of mass is at pixel (14, 14)."""
+    top, left = (BOX + _offset(small.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
+    wide = np.zeros((SIDE + 2 * BOX, SIDE + 2 * BOX), np.uint8)
+    wide[top : top + BOX, left : left + BOX] = small
+    return wide[BOX : BOX + SIDE, BOX : BOX + SIDE].copy()
+
+
+def _offset(mass: NDArray[np.float64]) -> int:
+    """Where the box begins along one axis, given its ink in each place; no ink is pushed out of the picture."""
+    places = np.flatnonzero(mass)
+    wanted = math.floor(SIDE / 2 - mass @ np.arange(BOX) / mass.sum() + 0.5)
+    return min(max(wanted, -int(places[0])), SIDE - 1 - int(places[-1]))

@@ -214,9 +214,12 @@ def _otsu(values: NDArray[np.float32]) -> float:
     below = np.cumsum(counts)
     above = below[-1] - below
     sums = np.cumsum(counts * middles)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1 + int(np.nanargmax(spread[:-1]))])
+    parts = (below > 0) & (above > 0)
+    if not parts.any():
+        return float(edges[-1])  # one value alone: nothing stands out
+    mean_below, mean_above = sums / below.clip(1), (sums[-1] - sums) / above.clip(1)
+    spread = np.where(parts, below * above * (mean_below - mean_above) ** 2, -1)
+    return float(edges[1 + int(spread.argmax())])
 
 
 def _reach(marked: NDArray[np.bool_]) -> slice:

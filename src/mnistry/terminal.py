@@ -74,7 +74,7 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
                 figures=_words(figures),
             )
             if "seconds" in figures:  # only the last call of an epoch has them
-                bar.console.print(f"{done}  {_words(figures)}")
+                bar.console.print(f"{done}  {_words(figures)}", soft_wrap=True)
 
         yield tell
 
