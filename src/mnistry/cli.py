@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings():
+            warnings.simplefilter("always")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             code: int = options.command(options)
             sys.stdout.flush()
@@ -95,15 +96,18 @@ def train(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Measure a run on the test digits."""
-    from mnistry import terminal
-    from mnistry.training import evaluate
-
+    """Show how good a run is: the figures taken once after its training, or --again from its ONNX file."""
     run = _find_run(options.run)
-    figures = evaluate(run)
+    figures = run.metrics
+    if options.again:
+        from mnistry.training import evaluate
+
+        figures = evaluate(run)
     if options.json:
-        _print_json({"run": str(run.folder), **figures})
+        _print_json({"run": str(run.folder), "recipe": run.info["recipe"], **figures})
     else:
+        from mnistry import terminal
+
         terminal.evaluation(figures)
         terminal.results(str(run.folder), figures)
     return DONE
@@ -172,8 +176,10 @@ def _parser() -> argparse.ArgumentParser:
     command(fetch)
     command(models)
     _training_arguments(command(train))
-    for function in (evaluate, report):
-        _run_argument(command(function))
+    evaluating = command(evaluate)
+    _run_argument(evaluating)
+    evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
+    _run_argument(command(report))
     reading = command(read)
     reading.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP, BMP, GIF or TIFF")
     reading.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
@@ -281,6 +287,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> N
         from mnistry import terminal
 
         terminal.notice(str(message))
+    elif category.__name__ == "ConvergenceWarning":
+        print("mnistry: the fit has not converged: raise max_iter or tol.", file=sys.stderr)
 
 
 def _fail(sentence: str) -> int:

@@ -43,7 +43,7 @@ class Dataset:
     test_images: Images = field(repr=False)
     test_labels: Labels = field(repr=False)
     test_parts: Mapping[str, NDArray[np.int64]] = field(repr=False, default_factory=dict)
-    wrong_test_labels: tuple[int, ...] = ()
+    wrong_test_labels: tuple[int, ...] = field(repr=False, default=())
 
 
 def load(

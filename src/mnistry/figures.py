@@ -27,7 +27,7 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10,
-    "figure.facecolor": "none",
+    "figure.facecolor": "white",
     "grid.color": GREY,
     "grid.alpha": 0.3,
     "svg.fonttype": "none",

@@ -24,6 +24,7 @@ LONGEST_SIDE = 30_000
 WORKING_SIDE = 1200  # pixels; digits need no more, and memory stays small
 FAINTEST = 10.0  # of 255: less contrast than this is no ink
 EDGE = 0.2  # of full ink: where a stroke begins
+HALO = 0.1  # of full ink: what JPEG leaves around a stroke
 
 
 class PictureError(MnistryError):
@@ -67,10 +68,11 @@ def find_ink(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     if not stroke.any():
         return np.zeros_like(distance)
     noise = 3 * float(np.median(distance[~stroke]))
-    full = float(np.percentile(distance[stroke], 75))
+    full = float(np.percentile(distance[stroke], 90))
     if full < max(FAINTEST, 1.5 * noise):
         return np.zeros_like(distance)
     ink: NDArray[np.float32] = ((distance - noise) / (full - noise)).clip(0, 1)
+    ink[ink < HALO] = 0
     return ink
 
 

@@ -76,7 +76,6 @@ def evaluate(run: Run, data: Dataset | None = None) -> dict[str, Any]:
         raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
     proba = Reader(run.model).predict_proba(data.test_images)
     return {
-        "recipe": run.info["recipe"],
         "dataset": data.name,
         **metrics.evaluate(proba, data.test_labels, data.test_parts),
     }

@@ -1,0 +1,67 @@
+"""MNIST from start to end in one script: load, look, train, prove, show, read.
+
+    python examples/mnist_classification.py [logistic] [dense] [cnn]
+
+Trains the recipes that are named (all three take about three minutes on two cores) and leaves its pictures in the
+folder mnist_pictures. The test digits are read once for each model, after its training.
+"""
+
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import mnistry
+from mnistry import figures, metrics
+from mnistry.models import RECIPES
+
+PICTURES = Path("mnist_pictures")
+
+
+def main() -> None:
+    """The whole story."""
+    PICTURES.mkdir(exist_ok=True)
+
+    # Load: verified files, a tenth of the training digits held back
+    data = mnistry.load("auto", validation=0.1, seed=0)
+    print(f"{data.name}: {len(data.train_labels)} digits to train, {len(data.test_labels)} to test")
+
+    # Look
+    save("samples", figures.samples(data.train_images, data.train_labels))
+    save("class_counts", figures.class_counts({"training": data.train_labels, "test": data.test_labels}))
+
+    for name in sys.argv[1:] or RECIPES:
+        # Train: a scikit-learn classifier, whatever is inside
+        model = RECIPES[name].build(seed=0)
+        model.fit(data.train_images, data.train_labels, validation=(data.validation_images, data.validation_labels))
+        if len(model.history_) > 1:
+            save(f"{name}_accuracy", figures.curve(model.history_, "accuracy"))
+            save(f"{name}_loss", figures.curve(model.history_, "loss"))
+
+        # Prove: once, on the test digits
+        proba = model.predict_proba(data.test_images)
+        result = metrics.evaluate(proba, data.test_labels)
+        low, high = result["accuracy_interval"]
+        print(f"{name}: test accuracy {result['accuracy']:.2%} ({low:.2%} to {high:.2%}), loss {result['nll']:.4f}")
+        save(f"{name}_confusion", figures.confusion(result["confusion"]))
+
+        # Show: the first predictions, and the surest mistakes
+        save(f"{name}_predictions", figures.predictions(data.test_images[:15], data.test_labels[:15], proba[:15]))
+        worst = [mistake["index"] for mistake in result["mistakes"][:15]]
+        save(f"{name}_mistakes", figures.predictions(data.test_images[worst], data.test_labels[worst], proba[worst]))
+
+    # Read pictures from outside, with the model that comes with mnistry
+    reader = mnistry.Reader()
+    for path in sorted((Path(__file__).parent / "pictures").iterdir()):
+        reading = reader.read(path)
+        print(f"{path.name} is read as {reading.text} ({reading.digits[0].probability:.1%})")
+    print(f"The pictures are in {PICTURES.resolve()}")
+
+
+def save(name: str, figure: Figure) -> None:
+    """Write one figure into the folder."""
+    figures.save_png(figure, PICTURES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Pictures of every kind become the same digit; what is no picture is told in words."""
+
+import io
+import os
+import struct
+import tarfile
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import draw_seven
+from mnistry.form import mnist_form
+from mnistry.picture import PictureError, find_digits, open_picture
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def one(source: object) -> np.ndarray:
+    (crop,) = find_digits(source)  # type: ignore[arg-type]
+    return crop.image.astype(int)
+
+
+def alike(a: np.ndarray, b: np.ndarray, tolerance: float = 4.0) -> bool:
+    """Nearly the same grey levels, but for a step of one pixel: the centre of mass is rounded to a whole one."""
+    moved = [np.roll(a, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    return min(float(np.abs(m - b).mean()) for m in moved) < tolerance
+
+
+def transparent(seven: Image.Image, ink: int) -> Image.Image:
+    alpha = Image.fromarray(255 - np.asarray(seven.convert("L")))
+    return Image.merge("LA", (Image.new("L", seven.size, ink), alpha))
+
+
+ENCODINGS = {
+    "png": lambda p: encoded(p, "PNG"),
+    "jpeg": lambda p: encoded(p, "JPEG", quality=75),
+    "jpeg progressive": lambda p: encoded(p, "JPEG", progressive=True),
+    "webp": lambda p: encoded(p, "WEBP"),
+    "bmp": lambda p: encoded(p, "BMP"),
+    "gif": lambda p: encoded(p, "GIF"),
+    "tiff": lambda p: encoded(p, "TIFF"),
+    "tiff lzw": lambda p: encoded(p, "TIFF", compression="tiff_lzw"),
+    "grey": lambda p: encoded(p.convert("L"), "PNG"),
+    "palette": lambda p: encoded(p.convert("P"), "PNG"),
+    "16 bit": lambda p: encoded(Image.fromarray(np.asarray(p.convert("L")).astype(np.uint16) * 257), "PNG"),
+    "16 bit tiff": lambda p: encoded(Image.fromarray(np.asarray(p.convert("L")).astype(np.uint16) * 257), "TIFF"),
+    "cmyk": lambda p: encoded(p.convert("CMYK"), "JPEG", quality=95),
+    "ycbcr": lambda p: encoded(p.convert("YCbCr"), "TIFF"),
+    "alpha, black ink": lambda p: encoded(transparent(p, 0), "PNG"),
+    "alpha, white ink": lambda p: encoded(transparent(p, 255), "PNG"),
+    "alpha, opaque": lambda p: encoded(p.convert("RGBA"), "PNG"),
+    "inverted": lambda p: encoded(Image.fromarray(255 - np.asarray(p)), "PNG"),
+    "array uint8": np.asarray,
+    "array grey": lambda p: np.asarray(p.convert("L")),
+    "array float": lambda p: np.asarray(p.convert("L")) / 255,
+    "array float to 255": lambda p: np.asarray(p.convert("L")).astype(np.float32),
+    "array uint16": lambda p: np.asarray(p.convert("L")).astype(np.uint16) * 257,
+    "array of one channel": lambda p: np.asarray(p.convert("L"))[:, :, None],
+    "array centred on 0": lambda p: np.asarray(p.convert("L")) / 127.5 - 1,
+    "pillow": lambda p: p,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_same_digit_in_any_encoding_looks_the_same(seven: Image.Image, encoding: str):
+    assert alike(one(ENCODINGS[encoding](seven)), one(seven))
+
+
+def test_one_bit_pictures_are_read(seven: Image.Image):
+    assert alike(one(encoded(seven.convert("1", dither=Image.Dither.NONE), "PNG")), one(seven), 8)
+    assert alike(one(np.asarray(seven.convert("L")) > 128), one(seven), 8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_undone(seven: Image.Image, orientation: int):
+    undo = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT], 3: [Image.Transpose.ROTATE_180], 4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE], 6: [Image.Transpose.ROTATE_90], 7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }  # fmt: skip
+    stored = seven
+    for step in undo.get(orientation, []):
+        stored = stored.transpose(step)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (crop,) = find_digits(encoded(stored, "PNG", exif=exif.tobytes()))
+    (upright,) = find_digits(seven)
+    assert alike(crop.image.astype(int), upright.image.astype(int))
+    assert crop.box == upright.box
+
+
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [("white", "black"), ("#b48cd8", "white"), ("#ff5050", "#ffb0c0"), ("#909090", "#e09040"), ("#e6e6e6", "white")],
+)
+def test_any_two_colours_will_do(seven: Image.Image, ink: str, paper: str):
+    assert alike(one(draw_seven(ink, paper)), one(seven))
+
+
+@pytest.mark.parametrize("size", [(28, 34), (50, 60), (500, 600), (3000, 3600)])
+def test_any_size_will_do(seven: Image.Image, size: tuple[int, int]):
+    assert alike(one(draw_seven(size=size)), one(seven), 8)
+
+
+def test_the_box_is_in_the_pictures_own_pixels():
+    picture = np.full((3000, 4000), 250, np.uint8)
+    picture[600:1800, 1000:1300] = 20
+    (crop,) = find_digits(picture)
+    assert np.allclose(crop.box, (1000, 600, 300, 1200), atol=9)
+
+
+def test_noise_is_paper(seven: Image.Image):
+    noisy = np.asarray(draw_seven(size=(400, 480))) + np.random.default_rng(0).normal(0, 8, (480, 400, 3))
+    assert alike(one(noisy.clip(0, 255).astype(np.uint8)), one(seven), 8)
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        np.full((80, 80), 255, np.uint8),
+        np.zeros((80, 80), np.uint8),
+        np.full((1, 1), 7, np.uint8),
+        np.random.default_rng(0).integers(245, 256, (200, 200)).astype(np.uint8),
+        Image.new("RGBA", (30, 30), (0, 0, 0, 0)),
+    ],
+    ids=["white", "black", "one pixel", "noise", "transparent"],
+)
+def test_no_ink_means_no_digit(blank: object):
+    assert find_digits(blank) == []  # type: ignore[arg-type]
+
+
+def test_a_digit_in_mnist_form_stays_as_it_is(few_digits: tuple[np.ndarray, np.ndarray]):
+    images, _ = few_digits
+    for image in images[::10]:
+        assert alike(one(image), mnist_form(image).astype(int), 10)  # these 8x8 enlargements are all soft edge
+
+
+# --- What is no picture
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of zeros: small to store, large to hold."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"hello", "no picture: expected PNG, JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture"),
+        (bomb(60_000, 60_000), r"60000 x 60000 pixels|could be decompression bomb"),
+        (bomb(9_000, 9_000), "9000 x 9000 pixels: expected at most 60 million"),
+        (bomb(40_000, 2), "40000 x 2 pixels"),
+        (bomb(100, 100), "damaged picture"),
+    ],
+    ids=["empty", "text", "svg", "bomb", "quiet bomb", "long", "no data"],
+)
+def test_what_cannot_be_read_is_told(data: bytes, reason: str):
+    with pytest.raises(PictureError, match=reason):
+        find_digits(data)
+
+
+def test_a_truncated_picture_is_told(seven: Image.Image):
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF"):
+        data = encoded(seven, kind)
+        with pytest.raises(PictureError, match=r"damaged picture|no picture"):
+            find_digits(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(9),
+        np.zeros((2, 2, 2)),
+        np.zeros((0, 5)),
+        np.full((5, 5), np.nan),
+        np.array([["a"]]),
+        np.zeros((4, 4), complex),
+    ],
+    ids=["line", "two channels", "empty", "nan", "text", "complex"],
+)
+def test_arrays_that_are_no_pictures_are_told(array: np.ndarray):
+    with pytest.raises(PictureError, match="an array of"):
+        open_picture(array)
+
+
+def test_files_that_are_no_files_are_told(tmp_path: Path):
+    loop, pipe = tmp_path / "loop", tmp_path / "pipe"
+    loop.symlink_to(loop)
+    os.mkfifo(pipe)
+    for path, reason in (
+        (tmp_path / "none.png", "no such file"),
+        (tmp_path, "a folder"),
+        (loop, "cannot be opened"),
+        (pipe, "not a plain file"),
+        ("zero\0byte", "cannot be opened"),
+    ):
+        with pytest.raises(PictureError, match=reason):
+            find_digits(path)
+
+
+def test_a_name_that_is_no_utf8_is_read(seven: Image.Image, tmp_path: Path):
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.png"
+    with Path(os.fsdecode(path)).open("wb") as file:
+        file.write(encoded(seven, "PNG"))
+    assert len(find_digits(os.fsdecode(path))) == 1
+
+
+def test_the_hostile_collection_is_read_or_refused_and_never_hangs(shared: Path):
+    slow = []
+    with tarfile.open(shared / "badfiles" / "badfiles.tar.xz") as archive:
+        members = [member for member in archive if member.isfile()]
+        for member in members:
+            data = archive.extractfile(member).read()  # type: ignore[union-attr]
+            start = time.process_time()
+            with suppress(PictureError):  # anything else is a crash
+                find_digits(data)
+            if time.process_time() - start > 1:
+                slow.append(member.name)
+    assert len(members) > 1000
+    assert slow == []

@@ -1,0 +1,137 @@
+"""The reader and the model that comes with it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import ROOT
+from mnistry.dataset import load
+from mnistry.reader import Reader, model_card
+from mnistry.settings import MnistryError
+
+EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_picture_is_read_right_and_surely(reader: Reader, path: Path):
+    reading = reader.read(path)
+    assert reading.text == path.name[0]
+    assert reading.digits[0].probability > 0.5
+
+
+def test_there_is_an_example_of_every_digit():
+    assert [path.name[0] for path in EXAMPLES] == list("0123456789")
+
+
+def test_paths_bytes_arrays_and_pillow_images_read_the_same(reader: Reader):
+    path = EXAMPLES[7]
+    readings = [
+        reader.read(s) for s in (path, str(path), path.read_bytes(), np.asarray(Image.open(path)), Image.open(path))
+    ]
+    assert {reading.text for reading in readings} == {"7"}
+    assert len({reading.digits for reading in readings}) == 1
+
+
+def test_read_many_is_lazy_and_keeps_the_order(reader: Reader):
+    readings = reader.read_many(iter([*EXAMPLES, "no such file"]))
+    assert [next(readings).text for _ in EXAMPLES] == list("0123456789")
+
+
+def test_a_blank_picture_says_that_there_is_no_ink(reader: Reader):
+    reading = reader.read(Image.new("RGB", (100, 100), "white"))
+    assert (reading.text, reading.digits, reading.reason) == ("", (), "no ink found")
+
+
+def test_the_digit_shows_the_28x28_that_the_model_saw(reader: Reader):
+    digit = reader.read(EXAMPLES[3]).digits[0]
+    assert digit.image.shape == (28, 28)
+    assert reader.predict(digit.image[None])[0] == 3
+
+
+def test_a_batch_of_one_equals_a_batch_of_many(reader: Reader, few_digits):
+    images, _ = few_digits
+    whole = reader.predict_proba(images[:50])
+    single = np.concatenate([reader.predict_proba(image[None]) for image in images[:50]])
+    assert np.allclose(whole, single, atol=1e-6)
+    assert np.allclose(whole.sum(axis=1), 1, atol=1e-5)
+    assert reader.predict_proba(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((28, 28), np.uint8),
+        np.zeros((1, 28, 28)),
+        np.zeros((1, 27, 28), np.uint8),
+        np.zeros((1, 784), np.uint8),
+    ],
+)
+def test_wrong_arrays_are_refused(reader: Reader, images: np.ndarray):
+    with pytest.raises(MnistryError, match=r"takes images uint8 \(n, 28, 28\)"):
+        reader.predict_proba(images)
+
+
+@pytest.mark.parametrize("model", [b"", b"no model", "nowhere.onnx"])
+def test_what_is_no_model_is_told(model: bytes | str):
+    with pytest.raises(MnistryError, match="The model"):
+        Reader(model).predict(np.zeros((1, 28, 28), np.uint8))
+
+
+def test_a_model_that_breaks_the_contract_is_told():
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [out])
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 15)])
+    with pytest.raises(MnistryError, match="does not keep the contract"):
+        Reader(model.SerializeToString()).predict(np.zeros((1, 28, 28), np.uint8))
+
+
+def test_the_bundled_model_is_small_and_is_what_its_card_says():
+    data = (ROOT / "src/mnistry/assets/reader.onnx").read_bytes()
+    card = model_card()
+    assert len(data) == card["bytes"] <= 1_000_000
+    assert hashlib.sha256(data).hexdigest() == card["sha256"]
+    assert card["dataset"] == "mnist"
+    assert Reader().metadata["recipe"] == card["recipe"]
+
+
+@pytest.mark.usefixtures("mnist")
+def test_the_bundled_model_reads_the_test_digits_as_its_card_says(reader: Reader):
+    data = load("mnist")
+    accuracy = float((reader.predict(data.test_images) == data.test_labels).mean())
+    assert accuracy == pytest.approx(model_card()["test"]["accuracy"], abs=1e-4)
+    assert accuracy >= 0.994
+
+
+@pytest.mark.usefixtures("mnist")
+def test_real_digits_enlarged_and_brought_back_are_read_the_same(reader: Reader):
+    images = load("mnist").test_images[:1000]
+    expected = reader.predict(images)
+    large = images.repeat(4, axis=1).repeat(4, axis=2)
+    read = np.array([int(reader.read(255 - image).text) for image in large])
+    assert (read == expected).mean() >= 0.995
+
+
+def test_reading_needs_no_learning_library():
+    code = (
+        "import sys, json; from mnistry import Reader; text = Reader().read(sys.argv[1]).text;"
+        "print(json.dumps([text, sorted({name.split('.')[0] for name in sys.modules})]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(EXAMPLES[7])], capture_output=True, text=True, check=True)
+    text, modules = json.loads(done.stdout)
+    assert text == "7"
+    heavy = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "onnx", "pandas", "jinja2"}
+    assert not heavy & set(modules)

@@ -1,0 +1,119 @@
+"""Run folders: whole or not at all, and every kind of damage told in a sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mnistry.runs import MANIFEST, check_manifest, find_run, free_name, open_run, writing
+from mnistry.settings import MnistryError
+
+
+def test_a_folder_stands_with_its_manifest_only_after_the_block(tmp_path: Path):
+    folder = tmp_path / "runs" / "one"
+    with writing(folder) as temporary:
+        (temporary / "a.txt").write_text("a")
+        assert not folder.exists()
+    assert set(check_manifest(folder)) == {"a.txt"}
+    assert [path.name for path in folder.parent.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError, SystemExit])
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, failure: type[BaseException]):
+    with pytest.raises(failure), writing(tmp_path / "one") as temporary:
+        (temporary / "a.txt").write_text("a")
+        raise failure
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_run_is_never_overwritten(tmp_path: Path):
+    with writing(tmp_path / "one") as temporary:
+        (temporary / "a.txt").write_text("a")
+    with pytest.raises(MnistryError, match="exists already"), writing(tmp_path / "one"):
+        raise AssertionError("not reached")
+    assert (tmp_path / "one" / "a.txt").read_text() == "a"
+
+
+def test_replacing_keeps_the_files_and_fails_without_loss(tmp_path: Path):
+    with writing(tmp_path / "one") as temporary:
+        (temporary / "a.txt").write_text("a")
+    with pytest.raises(RuntimeError), writing(tmp_path / "one", replace=True) as temporary:
+        (temporary / "a.txt").write_text("changed")
+        raise RuntimeError
+    assert (tmp_path / "one" / "a.txt").read_text() == "a"
+    with writing(tmp_path / "one", replace=True) as temporary:
+        (temporary / "b.txt").write_text("b")
+    assert set(check_manifest(tmp_path / "one")) == {"a.txt", "b.txt"}
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MnistryError, match="cannot be written"), writing(tmp_path / "file" / "run"):
+        raise AssertionError("not reached")
+
+
+def test_no_space_in_the_middle_is_one_sentence_and_leaves_nothing(tmp_path: Path):
+    with pytest.raises(MnistryError, match=r"No space left.*Free some space"), writing(tmp_path / "one"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def damaged(run, tmp_path: Path, name: str, change) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    change(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        (MANIFEST, Path.unlink, "not a finished run"),
+        (MANIFEST, lambda path: path.write_text('{"sha'), "is damaged"),
+        (MANIFEST, lambda path: path.write_text("[]"), "is damaged"),
+        ("model.onnx", Path.unlink, "model.onnx is missing"),
+        ("model.onnx", lambda path: path.write_bytes(path.read_bytes()[:-1]), "sha256 is not"),
+        ("metrics.json", lambda path: path.write_text("{}"), "sha256 is not"),
+        ("history.csv", lambda path: path.write_text(""), "sha256 is not"),
+    ],
+)
+def test_a_half_written_or_damaged_run_is_refused(dense_run, tmp_path: Path, name, change, reason):
+    folder = damaged(dense_run, tmp_path, name, change)
+    with pytest.raises(MnistryError, match=reason):
+        open_run(folder)
+
+
+def test_a_manifest_alone_makes_no_run(tmp_path: Path):
+    with writing(tmp_path / "one") as temporary:
+        (temporary / "run.json").write_text("[]")
+    with pytest.raises(MnistryError, match="no run of this version"):
+        open_run(tmp_path / "one")
+
+
+def test_runs_are_found_by_path_by_name_and_as_the_latest(dense_run):
+    root = dense_run.folder.parent
+    for name in (str(dense_run.folder), "dense", "latest"):
+        assert find_run(name, root).folder == dense_run.folder
+    with pytest.raises(MnistryError, match=r"No run 'dens'.*: dense\."):
+        find_run("dens", root)
+
+
+def test_no_run_yet_says_how_to_make_one(tmp_path: Path):
+    with pytest.raises(MnistryError, match="mnistry train cnn makes one"):
+        find_run("latest", tmp_path)
+
+
+def test_a_new_run_takes_the_first_free_name(tmp_path: Path):
+    for expected in ("cnn-seed0", "cnn-seed0-2", "cnn-seed0-3"):
+        folder = free_name("cnn-seed0", tmp_path)
+        assert folder.name == expected
+        folder.mkdir()
+
+
+def test_the_run_folder_holds_what_the_contract_names(dense_run):
+    names = {path.name for path in dense_run.folder.iterdir()}
+    assert {"run.json", "history.csv", "metrics.json", "model.onnx", "model.keras", MANIFEST} <= names
+    info = json.loads((dense_run.folder / "run.json").read_text())
+    assert {"recipe", "seed", "versions", "dataset_sha256", "machine", "seconds", "status"} <= set(info)
