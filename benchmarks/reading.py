@@ -2,8 +2,8 @@
 
     python benchmarks/reading.py
 
-Measures, each several times and the median told: inference of one 28x28 digit and of the 10 000 test digits, the start of
-the command line, `mnistry read` on one picture as a whole process, and (with --install) the size of
+Measures, each several times and the median told: inference of one 28x28 digit and of the 10 000 test digits, the start
+of the command line, `mnistry read` on one picture as a whole process, and (with --install) the size of
 `pip install .` in an empty environment. The last line is one JSON object.
 """
 

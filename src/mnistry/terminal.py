@@ -82,18 +82,15 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
 def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:
     """The last lines of a training: what was reached and where it stands."""
     low, high = figures["accuracy_interval"]
-    console = stdout()
-    console.print(
+    _line(
         f"[bold]{figures['accuracy']:.2%}[/] of the {figures['n']} test digits of {figures['dataset']} are right "
         f"(95 % interval {low:.2%} to {high:.2%}); loss {figures['nll']:.4f}, calibration error {figures['ece']:.4f}."
     )
     for name, part in figures["parts"].items():
-        console.print(
-            f"  {PART_NAMES.get(name, name)}: {part['accuracy']:.2%} ({part['errors']} errors of {part['n']})"
-        )
+        _line(f"  {PART_NAMES.get(name, name)}: {part['accuracy']:.2%} ({part['errors']} errors of {part['n']})")
     if seconds:
-        console.print(f"Fitted in {seconds['fit']:.1f} s.")
-    console.print(f"The run stands in {run_folder}", soft_wrap=True)
+        _line(f"Fitted in {seconds['fit']:.1f} s.")
+    _line(f"The run stands in {run_folder}")
 
 
 PART_NAMES = {
@@ -123,6 +120,10 @@ def recipes(table: list[dict[str, Any]]) -> None:
     for recipe in table:
         rows.add_row(recipe["name"], recipe["family"], f"{recipe['parameters']:,}", recipe["summary"])
     stdout().print(rows)
+
+
+def _line(text: str) -> None:
+    stdout().print(text, soft_wrap=True)  # the terminal folds it, a file keeps it whole
 
 
 def _cell(n: int, diagonal: bool) -> str:
