@@ -14,8 +14,8 @@ PACKAGE = ROOT / "src" / "mnistry"
 ROWS = [
     {"settings", "form", "quiet"},
     {"download", "picture", "metrics", "runs", "figures", "terminal"},
-    {"sources", "reader"},
-    {"dataset", "classifiers"},
+    {"sources", "reader", "contract"},
+    {"dataset", "neural", "classical"},
     {"models", "export", "report"},
     {"training"},
     {"cli"},

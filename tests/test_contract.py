@@ -10,9 +10,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import estimator_checks
 
-from mnistry.classifiers import InputError, load_classifier
+from mnistry.contract import InputError
 from mnistry.export import check_parity, to_onnx
-from mnistry.models import RECIPES, find_recipe
+from mnistry.models import RECIPES, find_recipe, load_classifier
 from mnistry.reader import Reader
 from mnistry.settings import MnistryError
 
@@ -248,7 +248,7 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(few_digits):
 
 
 def test_shifted_digits_lose_nothing_but_move(few_digits):
-    from mnistry.classifiers import shifted
+    from mnistry.neural import shifted
 
     images = few_digits[0]
     moved = shifted(images, 2, np.random.default_rng(0))

@@ -92,6 +92,7 @@ def train(options: argparse.Namespace) -> int:
         _print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
     else:
         terminal.results(str(run.folder), run.metrics, run.info["seconds"])
+        print(f"See it: mnistry report {run.folder}")
     return DONE
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import joblib
+import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from mnistry.classifiers import NeuralClassifier, PixelClassifier, load_keras
+from mnistry.classical import PixelClassifier
+from mnistry.neural import NeuralClassifier, load_keras
 from mnistry.settings import MnistryError
 
 
@@ -110,6 +114,15 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise MnistryError(f"There is no recipe {name!r}{_nearest(name, RECIPES)}. There are: {', '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def load_classifier(path: Path) -> Any:
+    """Load what `save` wrote. Both formats can run code when they are loaded: only for runs of your own."""
+    if path.suffix == ".keras":
+        classifier = NeuralClassifier()
+        classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
+        return classifier
+    return joblib.load(path)
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry import metrics
-from mnistry.classifiers import Progress
+from mnistry.contract import Progress
 from mnistry.dataset import Dataset, load
 from mnistry.export import check_parity, to_onnx, with_metadata
 from mnistry.models import Recipe, find_recipe

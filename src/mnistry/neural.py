@@ -1,12 +1,9 @@
-"""The contract of every model: a scikit-learn classifier from images to digits.
-
-`images` are uint8 (n, 28, 28), 0 = paper, 255 = ink, labels (n,) from 0 to 9. Scaling, flattening and one-hot labels
-are the classifier's own business.
-"""
+"""Keras networks as scikit-learn classifiers; written against Keras alone, so that any of its back ends will do."""
 
 import math
 import os
 import random
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,23 +14,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import check_is_fitted
 
+from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
 from mnistry.quiet import quiet_stderr
 from mnistry.settings import MnistryError
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.integer[Any]]
-Pair = tuple[Images, Labels]
-Progress = Callable[[int, int, int, int, dict[str, float]], None]  # epoch, epochs, batch, batches, figures so far
 
-
-class InputError(MnistryError, ValueError):
-    """Images, labels or settings that a classifier cannot take."""
-
-
-class NeuralClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class NeuralClassifier(DigitClassifier):
     """A Keras network as a scikit-learn classifier.
 
     `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first fifth of
@@ -83,22 +71,13 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.arange(10)
         return self
 
-    def predict_proba(self, X: Images) -> NDArray[np.float32]:
-        """Probabilities float32 (n, 10) of uint8 images (n, 28, 28)."""
-        self._check_fitted()
-        X = check_images(X)
-        if not len(X):
-            return np.empty((0, 10), np.float32)
+    def _proba(self, X: Images) -> NDArray[np.float32]:
         proba: NDArray[np.float32] = self.model_.predict(X, batch_size=256, verbose=0)
         return proba
 
-    def predict(self, X: Images) -> NDArray[np.int64]:
-        """The most probable digit of each image: (n,)."""
-        return self.predict_proba(X).argmax(axis=1)
-
     def save(self, folder: Path) -> Path:
         """Write `model.keras` into the folder and return its path."""
-        self._check_fitted()
+        check_is_fitted(self)
         self.model_.save(folder / "model.keras")
         return folder / "model.keras"
 
@@ -109,19 +88,11 @@ class NeuralClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             {
                 "name": layer.name,
                 "kind": type(layer).__name__,
-                "output": [n for n in layer.output.shape[1:]],
+                "output": list(layer.output.shape[1:]),
                 "parameters": int(layer.count_params()),
             }
             for layer in self.model_.layers
         ]
-
-    def __sklearn_tags__(self) -> Any:
-        return _image_tags(super().__sklearn_tags__())
-
-    def _check_fitted(self) -> None:
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self, "model_")
 
     def _check_settings(self, validation: Pair | None) -> None:
         _require(self.epochs >= 1, "epochs", "1 or more", self.epochs)
@@ -240,96 +211,6 @@ def shifted(images: Images, most: int, generator: np.random.Generator) -> Images
     return moved
 
 
-# --- Classical models -------------------------------------------------------------------------------------
-
-
-class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A scikit-learn classifier on the pixels: images become X float32 (n, 784) from 0 to 1."""
-
-    def __init__(self, estimator: Any = None, random_state: int | None = None) -> None:
-        self.estimator = estimator
-        self.random_state = random_state
-
-    def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
-        """Fit a copy of `estimator`; sets `estimator_`, `history_` (one row) and `classes_`. Raises InputError."""
-        X, y = check_images(X), check_labels(y, len(X))
-        missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
-        if missing:
-            raise InputError(f"Training wants digits of all ten classes: there is no {missing[0]}.")
-        start = time.perf_counter()
-        self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression())
-        if "random_state" in self.estimator_.get_params():
-            self.estimator_.set_params(random_state=self.random_state)
-        try:
-            self.estimator_.fit(flat(X), y)
-        except ValueError as problem:  # scikit-learn names the setting and its range itself
-            raise InputError(str(problem)) from problem
-        self.classes_ = np.arange(10)
-        self.history_ = [{"epoch": 1.0, **self._figures(X, y), "seconds": time.perf_counter() - start}]
-        if validation is not None:
-            figures = self._figures(check_images(validation[0]), check_labels(validation[1], len(validation[0])))
-            self.history_[0] |= {f"val_{key}": value for key, value in figures.items()}
-        if progress:
-            progress(0, 1, 1, 1, self.history_[0])
-        return self
-
-    def predict_proba(self, X: Images) -> NDArray[np.float32]:
-        """Probabilities float32 (n, 10) of uint8 images (n, 28, 28)."""
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self, "estimator_")
-        X = check_images(X)
-        if not len(X):
-            return np.empty((0, 10), np.float32)
-        proba: NDArray[np.float32] = self.estimator_.predict_proba(flat(X)).astype(np.float32)
-        return proba
-
-    def predict(self, X: Images) -> NDArray[np.int64]:
-        """The most probable digit of each image: (n,)."""
-        return self.predict_proba(X).argmax(axis=1)
-
-    def save(self, folder: Path) -> Path:
-        """Write `model.joblib` into the folder and return its path."""
-        import joblib
-
-        joblib.dump(self, folder / "model.joblib", compress=3)
-        return folder / "model.joblib"
-
-    @property
-    def layers_(self) -> list[dict[str, Any]]:
-        """The estimator as if it were a network of one layer."""
-        kind = type(self.estimator_).__name__
-        parameters = sum(np.size(getattr(self.estimator_, name, ())) for name in ("coef_", "intercept_"))
-        return [{"name": kind.lower(), "kind": kind, "output": [10], "parameters": int(parameters)}]
-
-    def __sklearn_tags__(self) -> Any:
-        return _image_tags(super().__sklearn_tags__())
-
-    def _figures(self, X: Images, y: Labels) -> dict[str, float]:
-        proba = self.predict_proba(X)
-        likelihood = proba[np.arange(len(y)), y].astype(np.float64).clip(1e-12)
-        return {"accuracy": float((proba.argmax(axis=1) == y).mean()), "loss": float(-np.log(likelihood).mean())}
-
-
-def flat(images: Images) -> NDArray[np.float32]:
-    """Images as a feature matrix: uint8 (n, 28, 28) -> float32 (n, 784) from 0 to 1."""
-    return images.reshape(len(images), -1) * np.float32(1 / 255)
-
-
-def load_classifier(path: Path) -> Any:
-    """Load what `save` wrote. Both formats can run code when they are loaded: only for runs of your own."""
-    if path.suffix == ".keras":
-        classifier = NeuralClassifier()
-        classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
-        return classifier
-    import joblib
-
-    return joblib.load(path)
-
-
-# --- What they share --------------------------------------------------------------------------------------
-
-
 def load_keras() -> ModuleType:
     """Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's chatter at start-up."""
     if "keras" not in sys.modules:
@@ -344,41 +225,16 @@ def load_keras() -> ModuleType:
     return keras
 
 
-def check_images(images: Any) -> Images:
-    """Return the images as an array, or raise InputError unless they are uint8 (n, 28, 28)."""
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
-        raise InputError(f"Images are uint8 (n, 28, 28), 0 = paper and 255 = ink, not {images.dtype} {images.shape}.")
-    return images
-
-
-def check_labels(labels: Any, n: int) -> Labels:
-    """Return the labels as an array, or raise InputError unless they are n > 0 whole numbers from 0 to 9."""
-    labels = np.asarray(labels)
-    if labels.shape != (n,) or n == 0:
-        raise InputError(f"Labels are one for each image, not {labels.shape} for {n} images.")
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 9:
-        raise InputError(f"Labels are whole numbers from 0 to 9, not {labels.dtype} such as {labels[0]!r}.")
-    return labels
-
-
 @contextmanager
 def _seeded(keras: ModuleType, seed: int | None) -> Iterator[None]:
-    """Seed Keras, and give Python's and NumPy's own generators back as they were."""
+    """Seed Keras (at random if `seed` is None), and give Python's and NumPy's own generators back as they were."""
     python, numpy = random.getstate(), np.random.get_state()
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(secrets.randbits(32) if seed is None else seed)
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-
-
-def _image_tags(tags: Any) -> Any:
-    tags.input_tags.two_d_array = False
-    tags.input_tags.three_d_array = True
-    return tags
 
 
 def _require(holds: bool, name: str, expected: str, value: Any) -> None:
