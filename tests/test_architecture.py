@@ -16,7 +16,8 @@ ROWS = [
     {"download", "picture", "metrics", "runs", "figures", "terminal"},
     {"sources", "reader", "contract"},
     {"dataset", "neural", "classical"},
-    {"models", "export", "report"},
+    {"networks", "export", "report"},
+    {"models"},
     {"training"},
     {"cli"},
 ]

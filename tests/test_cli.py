@@ -271,6 +271,14 @@ def test_the_command_line_starts_at_once():
     assert best < 0.2
 
 
+def test_listing_the_recipes_needs_no_learning_library():
+    code = (
+        "import sys; from mnistry.cli import main; main(['models', '--json']);"
+        "sys.exit(any(name in sys.modules for name in ('sklearn', 'keras', 'joblib', 'onnxruntime')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
 def _seconds(code: str) -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,6 +13,7 @@ from sklearn.utils import estimator_checks
 from mnistry.contract import InputError
 from mnistry.export import check_parity, to_onnx
 from mnistry.models import RECIPES, find_recipe, load_classifier
+from mnistry.neural import NeuralClassifier
 from mnistry.reader import Reader
 from mnistry.settings import MnistryError
 
@@ -204,7 +205,7 @@ def test_wrong_settings_are_told_with_the_nearest(changes, sentence):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("epochs", 0), ("batch_size", 0), ("batch_size", -5), ("width", 0), ("learning_rate", -1.0),
+        ("epochs", 0), ("batch_size", 0), ("batch_size", -5), ("width", 0), ("width", 10**18), ("learning_rate", -1.0),
         ("learning_rate", float("nan")), ("schedule", "linear"), ("label_smoothing", 1.0), ("shift", 99),
         ("weight_decay", -0.1), ("patience", -1),
     ],
@@ -212,6 +213,17 @@ def test_wrong_settings_are_told_with_the_nearest(changes, sentence):
 def test_impossible_settings_are_told_before_anything_is_built(few_digits, key, value):
     with pytest.raises(InputError, match=f"The setting {key} is"):
         build("dense", **{key: value}).fit(*few_digits)
+
+
+def test_too_little_memory_is_a_sentence(few_digits):
+    class ResourceExhaustedError(Exception):
+        """As TensorFlow names it."""
+
+    def greedy(_):
+        raise ResourceExhaustedError("OOM when allocating tensor")
+
+    with pytest.raises(MnistryError, match="not enough memory for width 128 and batch_size 32: lower them"):
+        NeuralClassifier(greedy).fit(*few_digits)
 
 
 def test_an_impossible_classical_setting_is_told(few_digits):

@@ -1,4 +1,4 @@
-"""The recipes: which network or estimator to build, and with which settings to fit it."""
+"""The recipes: which network or estimator to build, and with which settings to fit it. A light table to import."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -7,43 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import joblib
-import numpy as np
-from sklearn.linear_model import LogisticRegression
-
-from mnistry.classical import PixelClassifier
-from mnistry.neural import NeuralClassifier, load_keras
 from mnistry.settings import MnistryError
-
-
-def dense_network(width: int) -> Any:
-    """784-128-10: the network of every first lesson."""
-    keras = load_keras()
-    images = keras.Input((28, 28), dtype="uint8", name="images")
-    x = keras.layers.Rescaling(1 / 255)(images)  # 0 to 1
-    x = keras.layers.Flatten()(x)  # (n, 784)
-    x = keras.layers.Dense(width, activation="relu")(x)  # (n, 128)
-    proba = keras.layers.Dense(10, activation="softmax", name="probabilities")(x)
-    return keras.Model(images, proba, name="dense")
-
-
-def cnn_network(width: int) -> Any:
-    """Three 3x3 convolutions with batch norm, two poolings and one dense layer."""
-    keras = load_keras()
-    layers = keras.layers
-    images = keras.Input((28, 28), dtype="uint8", name="images")
-    x = layers.Rescaling(1 / 255)(images)
-    x = layers.Reshape((28, 28, 1))(x)
-    for block, filters in enumerate((width, 2 * width, 4 * width)):
-        x = layers.Conv2D(filters, 3, use_bias=False)(x)  # 26, 11, 3
-        if block < 2:
-            x = layers.MaxPooling2D()(x)  # 13, 5; pooling first quarters the work of what follows
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
-    x = layers.Flatten()(x)  # (n, 864)
-    x = layers.Dropout(0.4)(x)
-    proba = layers.Dense(10, activation="softmax", name="probabilities")(x)
-    return keras.Model(images, proba, name="cnn")
 
 
 @dataclass(frozen=True)
@@ -75,16 +39,24 @@ class Recipe:
         return replace(self, settings=MappingProxyType(settings))
 
 
-def _logistic(C: float, max_iter: int, tol: float, random_state: int | None) -> PixelClassifier:
+def _logistic(C: float, max_iter: int, tol: float, random_state: int | None) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    from mnistry.classical import PixelClassifier
+
     return PixelClassifier(LogisticRegression(C=C, max_iter=max_iter, tol=tol), random_state)
 
 
-def _dense(**settings: Any) -> NeuralClassifier:
-    return NeuralClassifier(dense_network, **settings)
+def _neural(network: str) -> Callable[..., Any]:
+    """A maker of classifiers over one of the networks; Keras is imported when one is made."""
 
+    def make(**settings: Any) -> Any:
+        from mnistry import networks
+        from mnistry.neural import NeuralClassifier
 
-def _cnn(**settings: Any) -> NeuralClassifier:
-    return NeuralClassifier(cnn_network, **settings)
+        return NeuralClassifier(getattr(networks, network), **settings)
+
+    return make
 
 
 RECIPES = {
@@ -95,13 +67,13 @@ RECIPES = {
             {"C": 0.1, "max_iter": 1000, "tol": 1e-4},
         ),
         Recipe(
-            "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _dense,
+            "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _neural("dense_network"),
             {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "schedule": "cosine",
              "weight_decay": 0.0, "label_smoothing": 0.0, "shift": 0, "patience": 0, "best_epoch": False},
             validation=0.2,
         ),
         Recipe(
-            "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _cnn,
+            "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _neural("cnn_network"),
             {"width": 24, "epochs": 8, "batch_size": 128, "learning_rate": 0.01, "schedule": "cosine",
              "weight_decay": 0.01, "label_smoothing": 0.0, "shift": 2, "patience": 0, "best_epoch": False},
         ),
@@ -119,9 +91,11 @@ def find_recipe(name: str) -> Recipe:
 def load_classifier(path: Path) -> Any:
     """Load what `save` wrote. Both formats can run code when they are loaded: only for runs of your own."""
     if path.suffix == ".keras":
-        classifier = NeuralClassifier()
-        classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
-        return classifier
+        from mnistry.neural import load_neural
+
+        return load_neural(path)
+    import joblib
+
     return joblib.load(path)
 
 

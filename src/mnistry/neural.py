@@ -20,6 +20,8 @@ from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, 
 from mnistry.quiet import quiet_stderr
 from mnistry.settings import MnistryError
 
+OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+
 
 class NeuralClassifier(DigitClassifier):
     """A Keras network as a scikit-learn classifier.
@@ -63,7 +65,7 @@ class NeuralClassifier(DigitClassifier):
         X, y = check_images(X), check_labels(y, len(X))
         self._check_settings(validation)
         keras = load_keras()
-        with _seeded(keras, self.random_state):
+        with _seeded(keras, self.random_state), self._enough_memory():
             self.model_ = self._build()
             batches = -(-len(X) // self.batch_size)
             self._compile(keras, batches)
@@ -97,7 +99,7 @@ class NeuralClassifier(DigitClassifier):
     def _check_settings(self, validation: Pair | None) -> None:
         _require(self.epochs >= 1, "epochs", "1 or more", self.epochs)
         _require(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
-        _require(self.width >= 1, "width", "1 or more", self.width)
+        _require(1 <= self.width <= 10**6, "width", "from 1 to 1000000", self.width)
         _require(0 < self.learning_rate < math.inf, "learning_rate", "more than 0", self.learning_rate)
         _require(self.schedule in ("constant", "cosine"), "schedule", "constant or cosine", self.schedule)
         _require(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
@@ -106,6 +108,18 @@ class NeuralClassifier(DigitClassifier):
         _require(self.patience >= 0, "patience", "0 or more", self.patience)
         if (self.patience or self.best_epoch) and validation is None:
             raise InputError("patience and best_epoch choose by validation digits, and there are none: hold some back.")
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        """Tell of too little memory in a sentence; each back end has an exception of its own for it."""
+        try:
+            yield
+        except Exception as problem:
+            if type(problem).__name__ not in OUT_OF_MEMORY and "RESOURCE_EXHAUSTED" not in str(problem):
+                raise
+            raise MnistryError(
+                f"There is not enough memory for width {self.width} and batch_size {self.batch_size}: lower them."
+            ) from problem
 
     def _build(self) -> Any:
         if self.network is None:
@@ -209,6 +223,13 @@ def shifted(images: Images, most: int, generator: np.random.Generator) -> Images
     top, left = generator.integers(0, 2 * most + 1, (2, len(images)))
     moved: Images = windows[np.arange(len(images)), top, left]
     return moved
+
+
+def load_neural(path: Path) -> NeuralClassifier:
+    """A classifier over a saved Keras model; only for files of your own, as loading can run code."""
+    classifier = NeuralClassifier()
+    classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
+    return classifier
 
 
 def load_keras() -> ModuleType:
