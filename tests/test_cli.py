@@ -1,7 +1,9 @@
 """The command line as its user meets it: results, exit codes, and a sentence for every mistake."""
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,14 +164,16 @@ def test_the_fallback_cannot_be_missed(command, tmp_path: Path):
         ("train dense --dataset digits --validation writers", "Nobody knows who wrote"),
         ("train dense --seed -1", "whole number from 0"),
         ("train dense --epochs none", "epochs takes a whole number"),
-        ("train dense --dataset digits --epochs 0", "The setting epochs is 1 or more, not 0"),
-        ("train dense --dataset digits --batch-size 0", "The setting batch_size is 1 or more, not 0"),
+        ("train dense --dataset digits --epochs 0", "The setting epochs is from 1 to 1000000, not 0"),
+        ("train dense --dataset digits --batch-size 0", "The setting batch_size is from 1 to 1000000000, not 0"),
         ("train dense --set rate", "KEY=VALUE"),
         ("train dense --set rate=1", "no setting 'rate'"),
         ("train logistic --epochs 3", "Recipe logistic has no setting 'epochs'"),
         ("train dense --dataset digits --set learning_rate=1e30 --set schedule=constant", "Lower learning_rate"),
         ("train dense --out README.md/run --dataset digits", "cannot be written"),
         ("evaluate nothing", "No run 'nothing'"),
+        ("evaluate " + "a" * 300, "File name too long"),
+        ("train logistic --dataset digits --set C=inf", "The setting C takes a number, not 'inf'"),
         ("evaluate", "no finished run"),
         ("evaluate tests", "is not a finished run"),
         ("report nothing", "No run 'nothing'"),
@@ -258,6 +262,73 @@ def test_a_closed_pipe_is_no_error():
         f"{sys.executable} -m mnistry.cli read {EXAMPLES}/*.png | head -n 1", shell=True, capture_output=True, text=True
     )
     assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("closing", ["2>&-", ">&-", "2>/dev/full", "2>&1 | head -n 1"])
+def test_closed_and_full_streams_lose_no_training(tmp_path: Path, closing: str):
+    train = f"{sys.executable} -m mnistry.cli train dense {' '.join(DIGITS)} --epochs 2 --out {tmp_path}/run {closing}"
+    done = subprocess.run(train, shell=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "run" / "manifest.json").is_file()
+
+
+def test_results_that_cannot_be_written_are_one_sentence():
+    done = subprocess.run(
+        f"{sys.executable} -m mnistry.cli models >/dev/full", shell=True, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (2, "mnistry: The system refuses: [Errno 28] No space left on device.\n")
+
+
+def test_names_of_folders_are_printed_as_they_are(command, dense_run, tmp_path: Path):
+    for name in ("[", "a[bold]b", ":rocket:"):
+        shutil.copytree(dense_run.folder, tmp_path / name)
+        assert f"{tmp_path}/{name}" in command("evaluate", tmp_path / name)[1]
+
+
+def test_a_name_with_a_new_line_stays_on_its_line(command, tmp_path: Path):
+    path = tmp_path / "a\nb.png"
+    path.write_bytes((EXAMPLES / "7_crossed.png").read_bytes())
+    assert len(command("read", path)[1].splitlines()) == 1
+
+
+def test_being_terminated_leaves_nothing_half_written(tmp_path: Path):
+    running = subprocess.Popen(
+        [sys.executable, "-m", "mnistry.cli", "train", "dense", *DIGITS, "--epochs", "5000", "--out", tmp_path / "run"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "epoch 2/" in line:
+            break
+    running.terminate()
+    running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "sentence"),
+    [("nonsense", "is tensorflow, jax, torch, not 'nonsense'"), ("jax", "wants jax, which is not")],
+)
+def test_a_back_end_that_is_not_there_is_one_sentence(tmp_path: Path, backend: str, sentence: str):
+    if backend == "jax" and importlib.util.find_spec("jax"):
+        pytest.skip("jax is installed here")
+    done = process("train", "dense", *DIGITS, "--out", tmp_path / "run", KERAS_BACKEND=backend)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ['{"image_data_format": "channels_first", "floatx": "float16"}', '{"floatx": "float3"}']
+)
+def test_the_users_own_keras_settings_do_no_harm(tmp_path: Path, text: str):
+    (tmp_path / "keras.json").write_text(text)
+    done = process(
+        "train", "cnn", *DIGITS, "--epochs", 1, "--set", "width=2", "--out", tmp_path / "run", KERAS_HOME=str(tmp_path)
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if "float3" in text else 0), done.stderr
 
 
 def test_no_color_is_honoured(command, monkeypatch: pytest.MonkeyPatch):

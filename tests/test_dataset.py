@@ -117,6 +117,28 @@ def test_a_damaged_cache_is_moved_aside_and_fetched_again(
     assert victim.with_name(victim.name + ".damaged").read_bytes() == bad
 
 
+def test_a_good_copy_beside_a_damaged_one_is_used(mnist: Path, tmp_path: Path):
+    settings = offline(tmp_path)
+    victim = copied(mnist, settings.cache) / NAMES[3]
+    (settings.cache / FILES["test_labels"].name).write_bytes(gzip.decompress(victim.read_bytes()))
+    victim.write_bytes(b"junk")
+    assert fetch(settings) == settings.cache
+
+
+def test_a_cache_that_is_also_mnistry_data_is_found(mnist: Path, tmp_path: Path):
+    copied(mnist, tmp_path / "mnist")
+    assert fetch(offline(tmp_path, tmp_path / "mnist")) == tmp_path / "mnist"
+
+
+def test_an_array_file_under_kerass_name_is_damaged(tmp_path: Path):
+    settings = offline(tmp_path)
+    settings.cache.mkdir(parents=True)
+    with (settings.cache / "mnist.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DatasetUnavailableError, match=r"mnist\.npz is damaged"):
+        fetch(settings)
+
+
 def test_only_what_is_missing_is_fetched(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settings = Settings(tmp_path)
     (copied(mnist, settings.cache) / NAMES[2]).unlink()
@@ -204,10 +226,22 @@ def test_the_writers_table_is_wanted_offline_in_one_sentence(tmp_path: Path):
         writers_table(offline(tmp_path), None)
 
 
-@pytest.mark.parametrize("validation", [-0.1, 1.0, 7, "students", float("nan")])
+@pytest.mark.parametrize("validation", [-0.1, 1.0, 7, "students", float("nan"), None, [0.1], 1j])
 def test_an_impossible_split_is_refused(validation: object):
     with pytest.raises(MnistryError, match="validation split is a fraction"):
         load("digits", validation)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 1.5, True, None])
+def test_an_impossible_seed_is_refused(seed: object):
+    with pytest.raises(MnistryError, match="A seed is a whole number from 0"):
+        load("digits", 0.1, seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("validation", [0.9999, 0.001])
+def test_a_split_that_leaves_one_side_empty_is_refused(validation: float):
+    with pytest.raises(MnistryError, match=r"leaves (0|1437) digits to train on"):
+        load("digits", validation)
 
 
 def test_an_unknown_data_set_is_refused():

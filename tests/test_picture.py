@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import draw_seven
 from mnistry.form import mnist_form
-from mnistry.picture import PictureError, find_digits, open_picture
+from mnistry.picture import PictureError, find_digits, open_picture, stroke_width, thickened
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -111,11 +111,41 @@ def test_any_size_will_do(seven: Image.Image, size: tuple[int, int]):
     assert alike(one(draw_seven(size=size)), one(seven), 8)
 
 
+@pytest.mark.parametrize("width", [1, 2, 5, 9])
+def test_the_width_of_strokes_is_measured(width: int):
+    line, ring = np.zeros((200, 200), np.float32), np.zeros((200, 200), np.float32)
+    line[20:180, 50 : 50 + width] = 1
+    y, x = np.mgrid[-100:100, -100:100]
+    ring[abs(np.hypot(x, y) - 70) < width / 2] = 1
+    assert stroke_width(line) == pytest.approx(width, rel=0.35)  # upright: its outline has no slanted step
+    assert stroke_width(ring) == pytest.approx(width, rel=0.25, abs=0.3)
+
+
+def test_thin_strokes_are_widened_to_what_the_model_knows_and_thick_ones_are_left_alone():
+    thin, thick = np.zeros((400, 300), np.float32), np.zeros((400, 300), np.float32)
+    thin[::, 150], thick[::, 120:160] = 1, 1
+    widened = thickened(thin)
+    assert stroke_width(widened) * 20 / max(widened.shape) >= 1.3
+    assert thickened(thick) is thick
+
+
 def test_the_box_is_in_the_pictures_own_pixels():
     picture = np.full((3000, 4000), 250, np.uint8)
     picture[600:1800, 1000:1300] = 20
     (crop,) = find_digits(picture)
     assert np.allclose(crop.box, (1000, 600, 300, 1200), atol=9)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_box_of_a_large_photo_is_in_its_own_pixels(orientation: int):
+    """JPEG is decoded at a fraction of its size."""
+    picture = np.full((3000, 4800), 250, np.uint8)
+    picture[600:1800, 1000:1300] = 20
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (crop,) = find_digits(encoded(Image.fromarray(picture), "JPEG", exif=exif.tobytes()))
+    upright = (1000, 600, 300, 1200) if orientation == 1 else (3000 - 1800, 1000, 1200, 300)
+    assert np.allclose(crop.box, upright, atol=18)
 
 
 def test_noise_is_paper(seven: Image.Image):
@@ -199,6 +229,23 @@ def test_a_truncated_picture_is_told(seven: Image.Image):
 def test_arrays_that_are_no_pictures_are_told(array: np.ndarray):
     with pytest.raises(PictureError, match="an array of"):
         open_picture(array)
+
+
+@pytest.mark.parametrize("source", [None, 7, [1, 2], object()])
+def test_what_is_no_source_at_all_is_told(source: object):
+    with pytest.raises(PictureError, match="a picture is a path, bytes, an array or a Pillow image, not"):
+        find_digits(source)  # type: ignore[arg-type]
+
+
+def test_a_huge_array_is_refused_before_it_is_converted():
+    with pytest.raises(PictureError, match="20000 x 30001 pixels"):
+        find_digits(np.broadcast_to(np.float32(0), (30_001, 20_000)))
+
+
+def test_extreme_values_are_spread_over_the_range():
+    array = np.full((60, 60), -1e300)
+    array[10:50, 25:35] = 1e300
+    assert len(find_digits(array)) == 1
 
 
 def test_files_that_are_no_files_are_told(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,17 @@ def test_every_example_picture_is_read_right_and_surely(reader: Reader, path: Pa
 
 def test_there_is_an_example_of_every_digit():
     assert [path.name[0] for path in EXAMPLES] == list("0123456789")
+
+
+@pytest.mark.parametrize("pen", [1, 2, 4, 12, 24])
+@pytest.mark.parametrize("canvas", [100, 300, 1000])
+def test_any_pen_on_any_canvas_is_read(reader: Reader, pen: int, canvas: int):
+    """The examples' own strokes; a pen wider than a sixth of the digit closes its loops and is left out."""
+    if pen > canvas / 8:
+        return
+    script = runpy.run_path(str(ROOT / "examples" / "draw_digits.py"))
+    styles = [script["Style"](digit, "", (canvas, canvas), pen=pen) for digit in range(10)]
+    assert [reader.read(script["draw"](style)).text for style in styles] == list("0123456789")
 
 
 def test_paths_bytes_arrays_and_pillow_images_read_the_same(reader: Reader):
@@ -97,6 +109,48 @@ def test_a_model_that_breaks_the_contract_is_told():
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 15)])
     with pytest.raises(MnistryError, match="does not keep the contract"):
         Reader(model.SerializeToString()).predict(np.zeros((1, 28, 28), np.uint8))
+
+
+def model_of(weight: float, rows: object = "n") -> bytes:
+    """An ONNX file that keeps the contract's names: images -> weight * ones."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["floats", "axes"], ["sums"], keepdims=0),
+        helper.make_node("Unsqueeze", ["sums", "last"], ["column"]),
+        helper.make_node("MatMul", ["column", "weights"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "answer"], ["probabilities"]),
+    ]
+    constants = [
+        helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
+        helper.make_tensor("last", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("weights", TensorProto.FLOAT, [1, 10], [0.0] * 10),
+        helper.make_tensor("answer", TensorProto.FLOAT, [10], [weight] * 10),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, [rows, 28, 28])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [rows, 10])],
+        constants,
+    )  # fmt: skip
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 15)]).SerializeToString()
+
+
+def test_answers_that_are_no_probabilities_are_told():
+    images = np.zeros((3, 28, 28), np.uint8)
+    assert Reader(model_of(0.1)).predict_proba(images).shape == (3, 10)
+    for weight in (float("nan"), 1e6, -0.1):
+        with pytest.raises(MnistryError, match="no probabilities"):
+            Reader(model_of(weight)).predict(images)
+    with pytest.raises(MnistryError, match="does not keep the contract"):
+        Reader(model_of(0.1, rows=3)).predict(images)
+
+
+@pytest.mark.parametrize("model", [7, [], "a\0b.onnx", "."])
+def test_what_names_no_model_is_told(model: object):
+    with pytest.raises(MnistryError, match=r"model"):
+        Reader(model)  # type: ignore[arg-type]
 
 
 def test_the_bundled_model_is_small_and_is_what_its_card_says():

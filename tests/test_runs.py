@@ -1,19 +1,20 @@
 """Run folders: whole or not at all, and every kind of damage told in a sentence."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from mnistry.runs import MANIFEST, check_manifest, find_run, free_name, open_run, writing
+from mnistry.runs import MANIFEST, check_manifest, find_run, free_name, open_run, sha256, writing
 from mnistry.settings import MnistryError
 
 
 def test_a_folder_stands_with_its_manifest_only_after_the_block(tmp_path: Path):
     folder = tmp_path / "runs" / "one"
-    with writing(folder) as temporary:
-        (temporary / "a.txt").write_text("a")
+    with writing(folder) as draft:
+        (draft.path / "a.txt").write_text("a")
         assert not folder.exists()
     assert set(check_manifest(folder)) == {"a.txt"}
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
@@ -21,29 +22,73 @@ def test_a_folder_stands_with_its_manifest_only_after_the_block(tmp_path: Path):
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError, SystemExit])
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, failure: type[BaseException]):
-    with pytest.raises(failure), writing(tmp_path / "one") as temporary:
-        (temporary / "a.txt").write_text("a")
+    with pytest.raises(failure), writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
         raise failure
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path: Path):
-    with writing(tmp_path / "one") as temporary:
-        (temporary / "a.txt").write_text("a")
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
     with pytest.raises(MnistryError, match="exists already"), writing(tmp_path / "one"):
         raise AssertionError("not reached")
     assert (tmp_path / "one" / "a.txt").read_text() == "a"
 
 
+def test_what_was_put_there_meanwhile_is_kept(tmp_path: Path):
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
+        (tmp_path / "one").mkdir()
+        (tmp_path / "one" / "notes.txt").write_text("precious")
+    assert (tmp_path / "one" / "notes.txt").read_text() == "precious"
+    assert draft.folder == tmp_path / "one-2"
+    assert (draft.folder / "a.txt").read_text() == "a"
+
+
+def test_two_runs_of_one_name_at_once_both_stand(tmp_path: Path):
+    with writing(tmp_path / "one") as first, writing(tmp_path / "one") as second:
+        (first.path / "a.txt").write_text("first")
+        (second.path / "a.txt").write_text("second")
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "one-2"}
+
+
+def test_an_empty_folder_may_be_filled(tmp_path: Path):
+    (tmp_path / "one").mkdir()
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
+    assert (tmp_path / "one" / "a.txt").exists()
+
+
+def test_a_link_to_a_run_stays_a_link(tmp_path: Path):
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    with writing(tmp_path / "link", replace=True) as draft:
+        (draft.path / "b.txt").write_text("b")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "one" / "b.txt").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "link"}
+
+
+def test_what_a_killed_process_left_is_swept_away_after_a_day(tmp_path: Path):
+    old, young = tmp_path / ".one.abc.part", tmp_path / ".one.def.part"
+    old.mkdir(), young.mkdir()
+    os.utime(old, (0, 0))
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_replacing_keeps_the_files_and_fails_without_loss(tmp_path: Path):
-    with writing(tmp_path / "one") as temporary:
-        (temporary / "a.txt").write_text("a")
-    with pytest.raises(RuntimeError), writing(tmp_path / "one", replace=True) as temporary:
-        (temporary / "a.txt").write_text("changed")
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "a.txt").write_text("a")
+    with pytest.raises(RuntimeError), writing(tmp_path / "one", replace=True) as draft:
+        (draft.path / "a.txt").write_text("changed")
         raise RuntimeError
     assert (tmp_path / "one" / "a.txt").read_text() == "a"
-    with writing(tmp_path / "one", replace=True) as temporary:
-        (temporary / "b.txt").write_text("b")
+    with writing(tmp_path / "one", replace=True) as draft:
+        (draft.path / "b.txt").write_text("b")
     assert set(check_manifest(tmp_path / "one")) == {"a.txt", "b.txt"}
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
@@ -85,9 +130,37 @@ def test_a_half_written_or_damaged_run_is_refused(dense_run, tmp_path: Path, nam
         open_run(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.json", "[]"),
+        ("run.json", "{}"),
+        ("run.json", "[" * 100_000),
+        ("metrics.json", "{}"),
+        ("metrics.json", '{"accuracy": NaN, "n": 1, "mistakes": [], "parts": {}}'),
+        ("history.csv", ""),
+        ("history.csv", "epoch,loss\n1,2,3\n"),
+    ],
+)
+def test_a_well_sealed_run_with_strange_content_is_refused(dense_run, tmp_path: Path, name: str, text: str):
+    folder = damaged(dense_run, tmp_path, name, lambda path: path.write_text(text))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["sha256"][name] = sha256(folder / name)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(MnistryError, match="no run of this version"):
+        open_run(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"sha256": {"/etc/passwd": "0"}}', '{"sha256": {"../x": "0"}}'])
+def test_a_strange_manifest_is_refused(dense_run, tmp_path: Path, text: str):
+    folder = damaged(dense_run, tmp_path, MANIFEST, lambda path: path.write_text(text))
+    with pytest.raises(MnistryError, match="is damaged"):
+        open_run(folder)
+
+
 def test_a_manifest_alone_makes_no_run(tmp_path: Path):
-    with writing(tmp_path / "one") as temporary:
-        (temporary / "run.json").write_text("[]")
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "run.json").write_text("[]")
     with pytest.raises(MnistryError, match="no run of this version"):
         open_run(tmp_path / "one")
 

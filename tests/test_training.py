@@ -16,7 +16,7 @@ from mnistry.export import check_parity, export_run
 from mnistry.metrics import evaluate as measure
 from mnistry.reader import Reader
 from mnistry.report import write_report
-from mnistry.runs import Run, check_manifest, open_run
+from mnistry.runs import Run, check_manifest, open_run, writing
 from mnistry.settings import MnistryError
 from mnistry.training import evaluate, train
 
@@ -106,6 +106,39 @@ def test_a_run_on_other_data_is_not_evaluated(dense_run: Run):
     other = dataclasses.replace(load("digits"), sha256="0" * 64)
     with pytest.raises(MnistryError, match="another version of digits"):
         evaluate(dense_run, other)
+
+
+def test_a_split_data_set_takes_no_other_split(tmp_path: Path):
+    with pytest.raises(MnistryError, match="split already"):
+        train("logistic", load("digits", 0.1), validation=0.5, out=tmp_path / "run")
+    run = train("logistic", load("digits", 0.1, seed=5), out=tmp_path / "run")
+    assert (run.info["split_seed"], run.info["seed"]) == (5, 0)
+
+
+@pytest.mark.parametrize("recipe", [None, 5, "dens"])
+def test_a_recipe_that_is_none_is_told(recipe: object):
+    with pytest.raises(MnistryError, match="no recipe"):
+        train(recipe, "digits")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changes", [[1], "C=1", {3: 1}, {"C": float("inf")}, {"C": 10**400}])
+def test_changes_that_are_none_are_told(changes: object):
+    with pytest.raises(MnistryError, match=r"Changes are|no setting|takes a number"):
+        train("logistic", "digits", changes=changes)  # type: ignore[arg-type]
+
+
+def test_a_run_is_evaluated_by_its_folder_too(dense_run: Run):
+    assert evaluate(str(dense_run.folder))["n"] == 360
+
+
+def test_answers_of_another_shape_are_refused(dense_run: Run, tmp_path: Path):
+    shutil.copytree(dense_run.folder, tmp_path / "run")
+    np.save(tmp_path / "run" / "test_probabilities.npy", np.zeros((3, 10), np.float32))
+    (tmp_path / "run" / "manifest.json").unlink()
+    with writing(tmp_path / "run", replace=True):
+        pass
+    with pytest.raises(MnistryError, match=r"shape \(3, 10\)"):
+        write_report(open_run(tmp_path / "run"))
 
 
 # --- Export

@@ -3,9 +3,12 @@
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,9 +20,7 @@ DONE, SOME_FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 some inputs failed, 2 a user's mistake, 130 Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
+    _prepare_streams()
     try:
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings():
@@ -35,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"This command needs {problem.name}, which is not installed: pip install 'mnistry[train]'.")
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         return DONE
+    except OSError as problem:  # a full disk under the output, a name that is too long, ...
+        _abandon_stdout()
+        return _fail(f"The system refuses: {problem}.")
     except KeyboardInterrupt:
         print("mnistry: interrupted; nothing half-written was kept.", file=sys.stderr)
         return INTERRUPTED
@@ -171,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
         added.set_defaults(command=function)
         added.add_argument("--json", action="store_true", help="print the result as JSON")
-        added.add_argument("--quiet", action="store_true", help="show no progress")
+        added.add_argument("--quiet", action="store_true", help="print results and mistakes only")
         return added
 
     command(fetch)
@@ -203,7 +207,7 @@ def _training_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation",
         type=_validation,
         metavar="SHARE",
-        help="share of the training digits to hold back, 0 or writers",
+        help="share of the training digits to hold back, such as 0.1, 0 for none, or writers (default: the recipe's)",
     )
     parser.add_argument("--seed", type=_seed, default=0, help="the same seed gives the same weights (default: 0)")
     parser.add_argument("--epochs", help="times through the training digits")
@@ -254,7 +258,7 @@ def _find_run(name: str) -> Any:
 def _reader(model: str | None) -> Any:
     from mnistry.reader import Reader
 
-    if model is None or model.endswith(".onnx"):
+    if model is None or model.lower().endswith(".onnx"):
         return Reader(model)
     return Reader(_find_run(model).model)
 
@@ -263,13 +267,14 @@ def _read_one(reader: Any, name: str, as_json: bool) -> tuple[str, bool]:
     """The line to print for one picture, and whether it could be read."""
     from mnistry.picture import PictureError
 
+    shown = name if name.isprintable() else repr(name)
     try:
         reading = reader.read(name)
     except PictureError as problem:
-        return (json.dumps({"file": name, "error": str(problem)}) if as_json else f"{name}: {problem}"), False
+        return (json.dumps({"file": name, "error": str(problem)}) if as_json else f"{shown}: {problem}"), False
     if not as_json:
         sure = ", ".join(f"{digit.probability:.1%}" for digit in reading.digits)
-        return f"{name}: {reading.text} ({sure})" if reading.digits else f"{name}: {reading.reason}", True
+        return f"{shown}: {reading.text} ({sure})" if reading.digits else f"{shown}: {reading.reason}", True
     digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in reading.digits]
     line = {"file": name, "text": reading.text, "digits": digits}
     return json.dumps(line | ({"reason": reading.reason} if reading.reason else {})), True
@@ -290,6 +295,23 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> N
         terminal.notice(str(message))
     elif category.__name__ == "ConvergenceWarning":
         print("mnistry: the fit has not converged: raise max_iter or tol.", file=sys.stderr)
+
+
+def _prepare_streams() -> None:
+    """Make every stream writable, with any file's name; end a kill like Ctrl-C, so that nothing is left behind."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - it stays open to the end
+        if hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def _abandon_stdout() -> None:
+    """Send what is still to be printed nowhere, so that the end of the process does not try again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(sentence: str) -> int:

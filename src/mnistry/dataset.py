@@ -64,6 +64,8 @@ def load(
     if dataset not in ("auto", "mnist", "digits"):
         raise MnistryError(f"The data set is auto, mnist or digits, not {dataset!r}.")
     check_validation(validation)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise MnistryError(f"A seed is a whole number from 0, not {seed!r}.")
     if dataset != "digits":
         try:
             return _split(_mnist(settings, progress), validation, seed, lambda: writers_table(settings, progress))
@@ -76,9 +78,9 @@ def load(
 
 def check_validation(validation: float | str) -> None:
     """Raise MnistryError unless this is a fraction below 1 or "writers"."""
-    if validation == "writers":
+    if isinstance(validation, str) and validation == "writers":
         return
-    if isinstance(validation, str) or not 0 <= validation < 1:
+    if not isinstance(validation, int | float) or not 0 <= validation < 1:
         raise MnistryError(
             f"The validation split is a fraction from 0 to below 1, such as 0.1, or 'writers', not {validation!r}."
         )
@@ -147,6 +149,11 @@ def _split(whole: Dataset, validation: float | str, seed: int, writers: Callable
         held_back = _by_writers(writers(), seed)
     else:
         held_back = _stratified(whole.train_labels, float(validation), seed)
+    if held_back.all() or (validation and not held_back.any()):
+        raise MnistryError(
+            f"A validation split of {validation} leaves {np.count_nonzero(~held_back)} digits to train on and "
+            f"{np.count_nonzero(held_back)} to validate: take a share such as 0.1, or 0 for none."
+        )
     return Dataset(
         whole.name, str(validation), seed, whole.sha256,
         whole.train_images[~held_back], whole.train_labels[~held_back],

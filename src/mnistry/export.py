@@ -69,9 +69,7 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     if target.suffix != ".onnx":
         raise MnistryError(f"The model is written to a file that ends in .onnx, not {target.name!r}.")
     data = load(run.info["dataset"])
-    parity = check_parity(
-        run.model.read_bytes(), data.test_images, np.load(run.folder / "test_probabilities.npy", allow_pickle=False)
-    )
+    parity = check_parity(run.model.read_bytes(), data.test_images, run.test_probabilities)
     model = run.model.read_bytes()
     write_whole(target, model)
     write_whole(target.with_suffix(".json"), json.dumps(_card(run, model) | {"parity": parity}, indent=1).encode())

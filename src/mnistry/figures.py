@@ -105,17 +105,18 @@ def confusion(matrix: Sequence[Sequence[int]]) -> Figure:
 def predictions(
     images: Images, labels: NDArray[np.integer[Any]], proba: NDArray[np.floating[Any]], columns: int = 5
 ) -> Figure:
-    """Digits with what they were read as and how surely; a wrong answer is orange and tells the truth."""
+    """Digits with what they were read as and how surely; above a mistake, in orange, the truth stands first."""
     rows = -(-len(images) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.0, 1.22 * rows), layout="constrained")
+        figure = Figure(figsize=(5.0, 1.3 * rows), layout="constrained")
         for place, image in enumerate(images):
             axes = figure.add_subplot(rows, columns, place + 1)
             axes.imshow(image, cmap=PAPER, vmin=0, vmax=255)
             axes.set_axis_off()
             read = int(proba[place].argmax())
             right = read == labels[place]
-            title = f"{read}  {proba[place, read]:.1%}" if right else f"{read}, is {labels[place]}"
+            sure = f"{proba[place, read]:.1%}"
+            title = f"{read}  {sure}" if right else f"{labels[place]} read as {read}\n{sure}"
             axes.set_title(title, color=TEXT if right else ORANGE, fontweight="normal" if right else "bold", fontsize=9)
     return figure
 

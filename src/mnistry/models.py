@@ -1,5 +1,6 @@
 """The recipes: which network or estimator to build, and with which settings to fit it. A light table to import."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -28,11 +29,13 @@ class Recipe:
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """The recipe with some settings changed; text is read as the setting's type. Raises MnistryError."""
+        if not isinstance(changes, Mapping):
+            raise MnistryError(f"Changes are settings by name, such as {{'epochs': 3}}, not {changes!r}.")
         settings = dict(self.settings)
         for key, value in changes.items():
             if key not in settings:
                 raise MnistryError(
-                    f"Recipe {self.name} has no setting {key!r}{_nearest(key, settings)}. It has: "
+                    f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), settings)}. It has: "
                     f"{', '.join(settings)}."
                 )
             settings[key] = _as_type(key, value, type(settings[key]))
@@ -83,8 +86,10 @@ RECIPES = {
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of this name; raises MnistryError and names the nearest."""
-    if name not in RECIPES:
-        raise MnistryError(f"There is no recipe {name!r}{_nearest(name, RECIPES)}. There are: {', '.join(RECIPES)}.")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise MnistryError(
+            f"There is no recipe {name!r}{_nearest(str(name), RECIPES)}. There are: {', '.join(RECIPES)}."
+        )
     return RECIPES[name]
 
 
@@ -111,6 +116,9 @@ def _as_type(key: str, value: Any, kind: type) -> Any:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
         if kind is int and isinstance(value, float) and not value.is_integer():
             raise ValueError(value)
-        return kind(value)
-    except (KeyError, TypeError, ValueError) as problem:
+        read = kind(value)
+        if isinstance(read, float) and not math.isfinite(read):
+            raise ValueError(value)
+        return read
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
         raise MnistryError(f"The setting {key} takes {words[kind]}, not {value!r}.") from problem

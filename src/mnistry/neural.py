@@ -20,6 +20,7 @@ from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, 
 from mnistry.quiet import quiet_stderr
 from mnistry.settings import MnistryError
 
+BACKENDS = ("tensorflow", "jax", "torch")
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -97,8 +98,8 @@ class NeuralClassifier(DigitClassifier):
         ]
 
     def _check_settings(self, validation: Pair | None) -> None:
-        _require(self.epochs >= 1, "epochs", "1 or more", self.epochs)
-        _require(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
+        _require(1 <= self.epochs <= 10**6, "epochs", "from 1 to 1000000", self.epochs)
+        _require(1 <= self.batch_size <= 10**9, "batch_size", "from 1 to 1000000000", self.batch_size)
         _require(1 <= self.width <= 10**6, "width", "from 1 to 1000000", self.width)
         _require(0 < self.learning_rate < math.inf, "learning_rate", "more than 0", self.learning_rate)
         _require(self.schedule in ("constant", "cosine"), "schedule", "constant or cosine", self.schedule)
@@ -235,15 +236,31 @@ def load_neural(path: Path) -> NeuralClassifier:
 def load_keras() -> ModuleType:
     """Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's chatter at start-up."""
     if "keras" not in sys.modules:
-        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with quiet_stderr():
-            import keras
-
-            keras.ops.zeros(1)  # the first operation starts the devices, which chatter too
+        if backend not in BACKENDS:
+            raise MnistryError(f"KERAS_BACKEND is {', '.join(BACKENDS)}, not {backend!r}.")
+        try:
+            with quiet_stderr():
+                _start_keras()
+        except ModuleNotFoundError as problem:
+            if problem.name == backend:
+                raise MnistryError(f"KERAS_BACKEND={backend} wants {backend}, which is not installed.") from problem
+            raise
+        except ValueError as problem:  # of the user's own ~/.keras/keras.json
+            raise MnistryError(f"Keras does not start: {problem}") from problem
     import keras
 
     return keras
+
+
+def _start_keras() -> None:
+    """Import Keras as our networks want it, whatever ~/.keras/keras.json says, and start its devices."""
+    import keras
+
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.ops.zeros(1)  # the first operation starts the devices, which chatter too
 
 
 @contextmanager

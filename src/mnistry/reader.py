@@ -66,10 +66,15 @@ class Reader:
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
             raise MnistryError(f"The reader takes images uint8 (n, 28, 28), not {images.dtype} {images.shape}.")
         proba = np.empty((len(images), 10), np.float32)
-        for start in range(0, len(images), BATCH):
-            (proba[start : start + BATCH],) = self._session.run(
-                ["probabilities"], {"images": images[start : start + BATCH]}
-            )
+        session = self._session
+        try:
+            for start in range(0, len(images), BATCH):
+                batch = images[start : start + BATCH]
+                (proba[start : start + BATCH],) = session.run(["probabilities"], {"images": batch})
+        except Exception as problem:  # onnxruntime raises several classes without a common base
+            raise MnistryError(f"The model fails on images of the right form: {str(problem)[:200]}") from problem
+        if len(proba) and not (proba.min() >= 0 and abs(proba.sum(axis=1) - 1).max() < 1e-3):  # false for NaN, too
+            raise MnistryError("The model does not keep the contract: its answers are no probabilities that sum to 1.")
         return proba
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -111,22 +116,34 @@ def _bundled_model() -> bytes:
 
 
 def _model_bytes(model: str | Path | bytes) -> bytes:
-    if isinstance(model, bytes):
-        return model
+    if isinstance(model, bytes | bytearray):
+        return bytes(model)
+    if not isinstance(model, str | Path):
+        raise MnistryError(f"A model is the path or the bytes of an ONNX file, not {type(model).__name__}.")
     try:
+        if not Path(model).is_file() and Path(model).exists():
+            raise MnistryError(f"The model {model} is no plain file.")
         return Path(model).read_bytes()
-    except OSError as problem:
-        raise MnistryError(f"The model {model} cannot be read ({problem.strerror}).") from problem
+    except (OSError, ValueError) as problem:
+        raise MnistryError(f"The model {model} cannot be read ({problem}).") from problem
 
 
 def _check_contract(session: Any) -> None:
-    inputs = {i.name: (i.type, i.shape[1:]) for i in session.get_inputs()}
-    outputs = {o.name: (o.type, o.shape[1:]) for o in session.get_outputs()}
-    if inputs != {"images": ("tensor(uint8)", [28, 28])} or outputs.get("probabilities") != ("tensor(float)", [10]):
+    inputs = {i.name: (i.type, i.shape) for i in session.get_inputs()}
+    outputs = {o.name: (o.type, o.shape) for o in session.get_outputs()}
+    kept = _is(inputs.get("images"), "tensor(uint8)", [28, 28]) and _is(
+        outputs.get("probabilities"), "tensor(float)", [10]
+    )
+    if not kept or len(inputs) != 1:
         raise MnistryError(
             "The model does not keep the contract: expected images uint8 [n, 28, 28] -> probabilities float32 [n, 10], "
             f"found {inputs} -> {outputs}."
         )
+
+
+def _is(value: tuple[str, list[Any]] | None, kind: str, shape: list[int]) -> bool:
+    """Whether this is a tensor of the kind with any number of rows of the shape."""
+    return value is not None and value[0] == kind and value[1][1:] == shape and not isinstance(value[1][0], int)
 
 
 def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:

@@ -27,16 +27,16 @@ def write_report(run: Run, data: Dataset | None = None) -> Path:
 
     The data set of the run is loaded for the digits that are shown. Raises MnistryError.
     """
-    data = data or load(run.info["dataset"], _split(run), run.info["seed"])
+    data = data or load(run.info["dataset"], _split(run), run.info["split_seed"])
     if data.sha256 != run.info["dataset_sha256"]:
         raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
-    proba = np.load(run.folder / "test_probabilities.npy", allow_pickle=False)
+    proba = run.test_probabilities
     pictures = draw(run, data, proba)
     page = render(run, data, proba, {name: figures.to_svg(figure) for name, figure in pictures.items()})
-    with writing(run.folder, replace=True) as folder:
+    with writing(run.folder, replace=True) as draft:
         for name, figure in pictures.items():
-            figures.save_png(figure, folder / f"{name}.png")
-        (folder / "report.html").write_text(page, "utf-8")
+            figures.save_png(figure, draft.path / f"{name}.png")
+        (draft.path / "report.html").write_text(page, "utf-8")
     return run.folder / "report.html"
 
 
@@ -93,4 +93,9 @@ def _predictions(data: Dataset, proba: NDArray[np.float32], index: NDArray[np.in
 
 def _split(run: Run) -> float | str:
     split: str = run.info["split"]
-    return split if split == "writers" else float(split)
+    try:
+        return split if split == "writers" else float(split)
+    except ValueError as problem:
+        raise MnistryError(
+            f"{run.folder} tells of a split that does not exist: {split!r}. Train it again."
+        ) from problem

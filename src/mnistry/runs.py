@@ -1,20 +1,29 @@
 """The run folder: written whole or not at all, finished by its manifest, read only when every hash is right."""
 
 import csv
+import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mnistry.settings import MnistryError
 
 MANIFEST = "manifest.json"
+PARTS = {"run.json", "history.csv", "metrics.json", "model.onnx", "test_probabilities.npy"}
+INFO = ("recipe", "summary", "settings", "seed", "dataset", "dataset_sha256", "split", "split_seed", "n", "parameters")
+STALE = 24 * 3600  # seconds after which what a killed process left is swept away
 
 
 @dataclass(frozen=True)
@@ -31,17 +40,46 @@ class Run:
         """The ONNX file."""
         return self.folder / "model.onnx"
 
+    @property
+    def test_probabilities(self) -> NDArray[np.float32]:
+        """The trained model's own answers on the test digits: (n, 10)."""
+        try:
+            proba: NDArray[np.float32] = np.load(self.folder / "test_probabilities.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as problem:
+            raise _foreign(self.folder, problem) from problem
+        if proba.shape != (self.metrics["n"], 10):
+            raise _foreign(self.folder, f"test_probabilities.npy has the shape {proba.shape}")
+        return proba
+
 
 def open_run(folder: Path) -> Run:
     """Read a finished run; raises MnistryError if it is none, half written or damaged."""
-    check_manifest(folder)
+    folder = folder.resolve()
+    names = check_manifest(folder)
     try:
+        missing = PARTS - set(names)
+        if missing:
+            raise ValueError(f"its manifest lacks {', '.join(sorted(missing))}")
         info, metrics = read_json(folder / "run.json"), read_json(folder / "metrics.json")
-        with (folder / "history.csv").open(newline="") as file:
-            history = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    except (OSError, ValueError) as problem:
-        raise MnistryError(f"{folder} is no run of this version of mnistry ({problem}). Train it again.") from problem
+        history = _read_history(folder / "history.csv")
+        for key in INFO:
+            info[key]
+        json.dumps([metrics["accuracy"], metrics["n"], metrics["mistakes"], metrics["parts"]], allow_nan=False)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as problem:
+        raise _foreign(folder, problem) from problem
     return Run(folder, info, history, metrics)
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="") as file:
+        history = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    if not history or not all({"epoch", "loss", "accuracy"} <= set(row) for row in history):
+        raise ValueError("history.csv has no epochs")
+    return history
+
+
+def _foreign(folder: Path, problem: object) -> MnistryError:
+    return MnistryError(f"{folder} is no run of this version of mnistry ({problem}). Train it again.")
 
 
 def find_run(name: str, root: Path) -> Run:
@@ -51,7 +89,7 @@ def find_run(name: str, root: Path) -> Run:
         if not finished:
             raise MnistryError(f"There is no finished run in {root} yet: mnistry train cnn makes one.")
         return open_run(max(finished, key=lambda path: (path / MANIFEST).stat().st_mtime_ns))
-    for folder in (Path(name), root / name):
+    for folder in (Path(name), root / name) if name else ():
         if folder.is_dir():
             return open_run(folder)
     known = sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}") if not path.parent.name.startswith("."))
@@ -69,30 +107,43 @@ def free_name(name: str, root: Path) -> Path:
     return folder
 
 
+@dataclass
+class Draft:
+    """A run that is being written: fill `path`; `folder` is where it stands in the end."""
+
+    path: Path
+    folder: Path
+
+
 @contextmanager
-def writing(folder: Path, replace: bool = False) -> Iterator[Path]:
+def writing(folder: Path, replace: bool = False) -> Iterator[Draft]:
     """Give an empty folder to fill; when the block ends well it takes its manifest and stands at `folder`.
 
-    With `replace` the folder may exist: the given one then holds its files, and the old one goes when the new one
-    stands. A file is to be written anew, never changed in place. When the block fails nothing is left behind.
+    With `replace` the folder may exist: the draft then holds its files, and the old one goes when the new one
+    stands. A file is to be written anew, never changed in place. Without it, if somebody else has taken the name
+    meanwhile, the draft stands under the next free one. When the block fails nothing is left behind.
     Raises MnistryError.
     """
-    if folder.exists() and not replace:
+    folder = folder.resolve()
+    if not replace and folder.exists() and not _is_empty(folder):
         raise MnistryError(f"{folder} exists already: choose another --out, or delete it first.")
-    temporary = _temporary(folder)
+    draft = Draft(_temporary(folder), folder)
     try:
-        for path in folder.iterdir() if folder.exists() else ():
-            shutil.copy2(path, temporary / path.name)
-        yield temporary
-        _write_manifest(temporary)
-        _swap(temporary, folder)
+        if replace:
+            shutil.copytree(folder, draft.path, dirs_exist_ok=True)
+        yield draft
+        _write_manifest(draft.path)
+        if replace:
+            _swap(draft.path, folder)
+        else:
+            draft.folder = _place(draft.path, folder)
     except OSError as problem:
         raise MnistryError(
             f"{folder} could not be written: {problem.strerror or problem}. "
-            "Free some space there or choose a folder you may write to with --out."
+            "Free some space there or choose a folder you may write to."
         ) from problem
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(draft.path, ignore_errors=True)
 
 
 def check_manifest(folder: Path) -> dict[str, str]:
@@ -103,7 +154,9 @@ def check_manifest(folder: Path) -> dict[str, str]:
         raise MnistryError(f"{folder} is not a finished run (it has no {MANIFEST}). Train it again.")
     try:
         hashes = dict(read_json(folder / MANIFEST)["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        if any(Path(name).name != name for name in hashes):
+            raise ValueError("it names files outside")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise MnistryError(f"{folder / MANIFEST} is damaged ({problem}). Train the run again.") from problem
     for name, expected in hashes.items():
         path = folder / name
@@ -141,6 +194,9 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
 def _temporary(folder: Path) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
+            if time.time() - left.stat().st_mtime > STALE:
+                shutil.rmtree(left, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
         temporary.chmod(0o755)
     except OSError as problem:
@@ -151,8 +207,25 @@ def _temporary(folder: Path) -> Path:
     return temporary
 
 
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is None
+
+
+def _place(new: Path, folder: Path) -> Path:
+    """Put the new folder at its name or, if that was taken meanwhile, at the next free one."""
+    while True:
+        target = folder if not folder.exists() or _is_empty(folder) else free_name(folder.name, folder.parent)
+        try:
+            new.rename(target)
+        except OSError as problem:
+            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return target
+
+
 def _write_manifest(folder: Path) -> None:
-    names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
     for name in names:
         _sync(folder / name)
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -163,13 +236,11 @@ def _write_manifest(folder: Path) -> None:
 def _swap(new: Path, folder: Path) -> None:
     """Put the new folder where the old one stands; only then delete the old one."""
     old = new.with_suffix(".old")
-    with suppress(FileNotFoundError):
-        folder.rename(old)
+    folder.rename(old)
     try:
         new.rename(folder)
     except OSError:
-        if old.exists():
-            old.rename(folder)
+        old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
 

@@ -28,8 +28,8 @@ class Settings:
         environ = os.environ if environ is None else environ
         home, data = environ.get("MNISTRY_HOME"), environ.get("MNISTRY_DATA")
         return cls(
-            home=Path(home).expanduser() if home else _default_home(),
-            data=Path(data).expanduser() if data else None,
+            home=_folder("MNISTRY_HOME", home) if home else _default_home(),
+            data=_folder("MNISTRY_DATA", data) if data else None,
             offline=_truth("MNISTRY_OFFLINE", environ.get("MNISTRY_OFFLINE", "")),
         )
 
@@ -48,6 +48,13 @@ def _default_home() -> Path:
     from platformdirs import user_data_path  # only where the user has not chosen a folder
 
     return user_data_path("mnistry", appauthor=False)
+
+
+def _folder(name: str, value: str) -> Path:
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as problem:
+        raise MnistryError(f"{name} is to be a folder, but {value!r} names the home of nobody here.") from problem
 
 
 def _truth(name: str, value: str) -> bool:

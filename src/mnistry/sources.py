@@ -99,13 +99,14 @@ def fetch(settings: Settings | None = None, progress: Progress | None = None) ->
 def mnist_arrays(settings: Settings, progress: Progress | None) -> tuple[Path, dict[str, NDArray[np.uint8]]]:
     """The folder that has the files, and the files: MNISTRY_DATA, then the cache, then the mirrors."""
     tried = []
-    for folder in (settings.data, settings.cache):
+    data = settings.data if settings.data and settings.data.resolve() != settings.cache.resolve() else None
+    for folder in (data, settings.cache):
         try:
             if folder is not None:
                 return folder, _read_folder(folder)
         except (OSError, ValueError) as problem:
             tried.append(f"{folder}: {problem}")
-            if folder == settings.data:
+            if folder == data:
                 warnings.warn(FallbackWarning(f"MNISTRY_DATA={folder} is not used: {problem}."), stacklevel=4)
     _set_damaged_aside(settings.cache)
     if settings.offline:
@@ -121,13 +122,24 @@ def _read_folder(folder: Path) -> dict[str, NDArray[np.uint8]]:
     """The four arrays from IDX files, compressed or not, or from Keras' mnist.npz; OSError, ValueError."""
     if not folder.is_dir():
         raise FileNotFoundError("no such folder")
-    found = {key: _find(folder, file) for key, file in FILES.items()}
-    if all(found.values()):
-        return {key: read_idx(path, FILES[key]) for key, path in found.items() if path}
-    if (folder / KERAS_FILE).is_file():
-        return _read_keras(folder / KERAS_FILE)
-    missing = [FILES[key].name + ".gz" for key, path in found.items() if path is None]
-    raise FileNotFoundError(f"{', '.join(missing)} not there")
+    try:
+        return {key: _read_either(folder, file) for key, file in FILES.items()}
+    except (OSError, ValueError):
+        if not (folder / KERAS_FILE).is_file():
+            raise
+    return _read_keras(folder / KERAS_FILE)
+
+
+def _read_either(folder: Path, file: File) -> NDArray[np.uint8]:
+    """One file, compressed or not, whichever is whole; OSError, ValueError."""
+    problem: Exception = FileNotFoundError(f"{file.name}.gz is not there")
+    for name in (file.name + ".gz", file.name):
+        try:
+            if (folder / name).is_file():
+                return read_idx(folder / name, file)
+        except (OSError, ValueError) as damage:
+            problem = damage
+    raise problem
 
 
 def _find(folder: Path, file: File) -> Path | None:
@@ -155,9 +167,9 @@ def read_idx(path: Path, file: File) -> NDArray[np.uint8]:
 def _read_keras(path: Path) -> dict[str, NDArray[np.uint8]]:
     """The arrays of Keras' file, verified by their content, so that a file saved again will do."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())), np.load(path, allow_pickle=False) as archive:
             arrays = {key: np.ascontiguousarray(archive[name]) for key, name in KERAS_KEYS.items()}
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+    except (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as problem:
         raise ValueError(f"{path.name} is damaged ({problem})") from problem
     for key, array in arrays.items():
         if hashlib.sha256(FILES[key].header + array.tobytes()).hexdigest() != FILES[key].content:
@@ -172,7 +184,7 @@ def _set_damaged_aside(folder: Path) -> None:
         try:
             if path.is_file():
                 read_idx(path, file) if file else _read_keras(path)
-        except (OSError, ValueError):
+        except ValueError:
             with suppress(FileNotFoundError):  # another process was faster
                 _rename(path, path.with_name(path.name + ".damaged"))
 

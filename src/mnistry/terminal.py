@@ -1,7 +1,7 @@
 """What a person sees while waiting and at the end: progress bars on stderr, tables on stdout."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -13,14 +13,28 @@ from rich.text import Text
 CLASSES = range(10)
 
 
+class _Progress(Console):
+    """Where progress and notices go; when nobody reads them any more, the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+class _Results(Console):
+    """Where results go; when nobody reads them any more, the command line ends."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def stderr() -> Console:
-    """Where progress and notices go."""
-    return Console(stderr=True, highlight=False)
+    """The console of progress and notices."""
+    return _Progress(stderr=True, highlight=False, emoji=False)
 
 
 def stdout() -> Console:
-    """Where results go."""
-    return Console(highlight=False)
+    """The console of results."""
+    return _Results(highlight=False, emoji=False)
 
 
 def notice(text: str) -> None:
@@ -52,6 +66,7 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
     if quiet:
         yield None
         return
+    console = stderr()
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -59,8 +74,9 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
-        console=stderr(),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
 
@@ -74,7 +90,8 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
                 figures=_words(figures),
             )
             if "seconds" in figures:  # only the last call of an epoch has them
-                bar.console.print(f"{done}  {_words(figures)}", soft_wrap=True)
+                with suppress(OSError):  # a full disk under stderr must not end the training
+                    console.print(f"{done}  {_words(figures)}", soft_wrap=True)
 
         yield tell
 
@@ -90,7 +107,7 @@ def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, f
         _line(f"  {PART_NAMES.get(name, name)}: {part['accuracy']:.2%} ({part['errors']} errors of {part['n']})")
     if seconds:
         _line(f"Fitted in {seconds['fit']:.1f} s.")
-    _line(f"The run stands in {run_folder}")
+    stdout().print(f"The run stands in {run_folder}", soft_wrap=True, markup=False)
 
 
 PART_NAMES = {
@@ -116,9 +133,10 @@ def evaluation(figures: Mapping[str, Any]) -> None:
 
 def recipes(table: list[dict[str, Any]]) -> None:
     """One line a recipe."""
-    rows = Table("recipe", "family", "parameters", "what it is")
+    rows = Table("recipe", "what it is", "parameters", "settings (--set) and their defaults", show_lines=True)
     for recipe in table:
-        rows.add_row(recipe["name"], recipe["family"], f"{recipe['parameters']:,}", recipe["summary"])
+        settings = "  ".join(f"{key}={value}" for key, value in recipe["settings"].items())
+        rows.add_row(recipe["name"], recipe["summary"], f"{recipe['parameters']:,}", settings)
     stdout().print(rows)
 
 

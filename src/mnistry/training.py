@@ -19,7 +19,7 @@ from mnistry.dataset import Dataset, load
 from mnistry.export import check_parity, to_onnx, with_metadata
 from mnistry.models import Recipe, find_recipe
 from mnistry.reader import Reader
-from mnistry.runs import Run, free_name, open_run, write_history, write_json, writing
+from mnistry.runs import Run, find_run, free_name, open_run, write_history, write_json, writing
 from mnistry.settings import MnistryError, Settings
 
 PACKAGES = ("mnistry", "numpy", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "onnx", "onnxruntime")
@@ -43,11 +43,15 @@ def train(
     Raises MnistryError.
     """
     settings = settings or Settings.from_environment()
-    recipe = (find_recipe(recipe) if isinstance(recipe, str) else recipe).changed(changes or {})
+    recipe = (recipe if isinstance(recipe, Recipe) else find_recipe(recipe)).changed(changes or {})
+    if isinstance(dataset, Dataset) and validation is not None:
+        raise MnistryError(
+            "This data set is split already: pass its name together with validation, or split it in load."
+        )
     validation = recipe.validation if validation is None else validation
-    data = load(dataset, validation, seed, settings) if isinstance(dataset, str) else dataset
+    data = dataset if isinstance(dataset, Dataset) else load(dataset, validation, seed, settings)
     folder = free_name(f"{recipe.name}-seed{seed}", settings.runs) if out is None else Path(out)
-    with writing(folder) as temporary:
+    with writing(folder) as draft:
         clock = _Clock()
         classifier = recipe.build(seed).fit(
             data.train_images, data.train_labels, validation=_held_back(data), progress=progress
@@ -60,17 +64,21 @@ def train(
         figures = _measure(classifier, data, proba)
         clock.lap("evaluate")
         info = _info(recipe, seed, data, classifier, clock.seconds) | {"parity": parity}
-        classifier.save(temporary)
-        (temporary / "model.onnx").write_bytes(with_metadata(model, _card(info, figures)))
-        np.save(temporary / "test_probabilities.npy", proba)
-        write_history(temporary / "history.csv", classifier.history_)
-        write_json(temporary / "metrics.json", figures)
-        write_json(temporary / "run.json", info)
-    return open_run(folder)
+        classifier.save(draft.path)
+        (draft.path / "model.onnx").write_bytes(with_metadata(model, _card(info, figures)))
+        np.save(draft.path / "test_probabilities.npy", proba)
+        write_history(draft.path / "history.csv", classifier.history_)
+        write_json(draft.path / "metrics.json", figures)
+        write_json(draft.path / "run.json", info)
+    return open_run(draft.folder)
 
 
-def evaluate(run: Run, data: Dataset | None = None) -> dict[str, Any]:
-    """Measure a run's ONNX file anew on the test digits; raises MnistryError if these are not the run's own data."""
+def evaluate(run: Run | Path | str, data: Dataset | None = None) -> dict[str, Any]:
+    """Measure a run's ONNX file anew on the test digits; `run` may be its folder or name.
+
+    Raises MnistryError if there is no such run, or the test digits are not of the run's own data.
+    """
+    run = run if isinstance(run, Run) else find_run(str(run), Settings.from_environment().runs)
     data = data or load(run.info["dataset"])
     if data.sha256 != run.info["dataset_sha256"]:
         raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
@@ -107,6 +115,7 @@ def _info(recipe: Recipe, seed: int, data: Dataset, classifier: Any, seconds: Ma
         "dataset": data.name,
         "dataset_sha256": data.sha256,
         "split": data.split,
+        "split_seed": data.seed,
         "n": {
             "train": len(data.train_labels),
             "validation": len(data.validation_labels),
