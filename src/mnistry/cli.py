@@ -95,8 +95,8 @@ def train(options: argparse.Namespace) -> int:
     if options.json:
         _print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
     else:
-        terminal.results(str(run.folder), run.metrics, run.info["seconds"])
-        print(f"See it: mnistry report {run.folder}")
+        terminal.results(_shown(run.folder), run.metrics, run.info["seconds"])
+        print(f"See it: mnistry report {_shown(run.folder)}")
     return DONE
 
 
@@ -114,7 +114,7 @@ def evaluate(options: argparse.Namespace) -> int:
         from mnistry import terminal
 
         terminal.evaluation(figures)
-        terminal.results(str(run.folder), figures)
+        terminal.results(_shown(run.folder), figures)
     return DONE
 
 
@@ -123,7 +123,7 @@ def report(options: argparse.Namespace) -> int:
     from mnistry.report import write_report
 
     page = write_report(_find_run(options.run))
-    print(json.dumps({"report": str(page)}) if options.json else f"The report is {page}")
+    print(json.dumps({"report": str(page)}) if options.json else f"The report is {_shown(page)}")
     return DONE
 
 
@@ -278,6 +278,11 @@ def _read_one(reader: Any, name: str, as_json: bool) -> tuple[str, bool]:
     digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in reading.digits]
     line = {"file": name, "text": reading.text, "digits": digits}
     return json.dumps(line | ({"reason": reading.reason} if reading.reason else {})), True
+
+
+def _shown(path: Path) -> str:
+    """A path for a person: from the current folder where it is below it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _short(metrics: dict[str, Any]) -> dict[str, Any]:
