@@ -12,7 +12,7 @@ import pytest
 
 from mnistry import metrics
 from mnistry.dataset import load
-from mnistry.export import check_parity, export_run
+from mnistry.export import check_parity, export_elsewhere, export_run
 from mnistry.metrics import evaluate as measure
 from mnistry.reader import Reader
 from mnistry.report import write_report
@@ -160,6 +160,13 @@ def test_parity_is_a_check_that_can_fail(dense_run: Run):
         check_parity(model, images, np.concatenate([np.roll(proba[:1], 1, axis=1), proba[1:]]))
     with pytest.raises(MnistryError, match="0 of 360 labels differ, probabilities by up to"):
         check_parity(model, images, proba * np.float32(0.99))
+
+
+def test_a_model_of_another_back_end_is_exported_in_a_process_of_its_own(dense_run: Run, tmp_path: Path):
+    export_elsewhere(dense_run.folder / "model.keras", tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").stat().st_size > 400_000
+    with pytest.raises(MnistryError, match="export to ONNX needs TensorFlow, and failed"):
+        export_elsewhere(tmp_path / "none.keras", tmp_path / "none.onnx")
 
 
 def test_an_export_goes_to_an_onnx_file(dense_run: Run, tmp_path: Path):

@@ -12,6 +12,7 @@ from mnistry.download import Progress
 from mnistry.form import mnist_form
 from mnistry.settings import MnistryError, Settings
 from mnistry.sources import FILES, DatasetUnavailableError, FallbackWarning, mnist_arrays, writers_table
+from mnistry.sources import fetch as fetch
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.int64]  # (n,), 0 to 9

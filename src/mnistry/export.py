@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -16,7 +19,7 @@ from onnx import TensorProto, helper
 from mnistry.classical import flat
 from mnistry.dataset import load
 from mnistry.download import write_whole
-from mnistry.neural import NeuralClassifier
+from mnistry.neural import NeuralClassifier, load_keras
 from mnistry.reader import Reader
 from mnistry.runs import Run
 from mnistry.settings import MnistryError
@@ -108,7 +111,10 @@ def _from_keras(classifier: NeuralClassifier) -> Any:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx still asks NumPy for names that are gone
         path = Path(folder) / "model.onnx"
-        classifier.model_.export(path, format="onnx", verbose=False)
+        if load_keras().backend.backend() == "tensorflow":
+            classifier.model_.export(path, format="onnx", verbose=False)
+        else:
+            export_elsewhere(classifier.save(Path(folder)), path)
         model = onnx.load(path)
     graph = model.graph
     _rename(graph, graph.input[0].name, "images")
@@ -117,6 +123,24 @@ def _from_keras(classifier: NeuralClassifier) -> Any:
     graph.input.append(helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 28, 28]))
     graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 10]))
     return model
+
+
+def export_elsewhere(keras_file: Path, onnx_file: Path) -> None:
+    """Export a saved model in a process of its own on TensorFlow: Keras' way to ONNX that needs nothing more.
+
+    Raises MnistryError if that process fails.
+    """
+    code = (
+        "import sys, keras; model = keras.models.load_model(sys.argv[1]); model(keras.ops.zeros((1, 28, 28), 'uint8'));"
+        "model.export(sys.argv[2], format='onnx', verbose=False)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, keras_file, onnx_file],
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise MnistryError(f"The export to ONNX needs TensorFlow, and failed: {reason[0][:200]}")
 
 
 def _rename(graph: Any, old: str, new: str) -> None:
