@@ -202,6 +202,14 @@ def test_the_report_shows_every_mistake_and_says_that_it_is_not_mnist(reported: 
     assert f"{100 * reported.metrics['accuracy']:.2f} %" in page
 
 
+def test_every_text_of_the_drawings_takes_the_pages_colour(reported: Run):
+    page = (reported.folder / "report.html").read_text("utf-8")
+    texts = re.findall(r"<text ([^>]*)>([^<]*)</text>", page)
+    assert {"training", "validation", "perfectly calibrated", "epoch"} <= {text for _, text in texts}
+    own = ("#d9772b", "#ffffff", "#1d1d1d")  # the colour of mistakes, and what stands on the heat map's own ground
+    assert [text for style, text in texts if "currentColor" not in style and not any(c in style for c in own)] == []
+
+
 def test_the_pictures_are_png_files_and_in_the_manifest(reported: Run):
     from PIL import Image
 

@@ -65,7 +65,7 @@ def class_counts(parts: Mapping[str, NDArray[np.integer[Any]]]) -> Figure:
         bottom += counts
     axes.set_xticks(range(10))
     axes.set(xlabel="digit", ylabel="images", ylim=(0, bottom.max() * 1.25))
-    axes.legend(ncols=3, loc="upper center", fontsize=8, frameon=False)
+    axes.legend(ncols=3, loc="upper center", fontsize=8, frameon=False, labelcolor=TEXT)
     return figure
 
 
@@ -78,7 +78,7 @@ def curve(history: Sequence[Mapping[str, float]], key: str) -> Figure:
             axes.plot(epochs, [row[name] for row in history], marker="o", ms=3.5, color=colour, label=label)
     axes.set(xlabel="epoch", ylabel=key, xticks=epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])
     axes.grid(axis="y")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, labelcolor=TEXT)
     return figure
 
 
@@ -131,7 +131,7 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Figure:
     )
     axes.set(xlabel="probability of the answer", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
     axes.grid()
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="upper left", frameon=False, labelcolor=TEXT)
     return figure
 
 
