@@ -117,6 +117,19 @@ def test_a_damaged_cache_is_moved_aside_and_fetched_again(
     assert victim.with_name(victim.name + ".damaged").read_bytes() == bad
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["compressed", "plain"])
+def test_a_well_formed_file_that_is_not_mnists_is_refused(mnist: Path, tmp_path: Path, packed: bool):
+    settings = offline(tmp_path)
+    victim = copied(mnist, settings.cache) / NAMES[3]
+    content = bytearray(gzip.decompress(victim.read_bytes()))
+    content[-1] = (content[-1] + 1) % 10  # one label of ten thousand
+    victim.unlink()
+    target = victim if packed else victim.with_suffix("")
+    target.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(DatasetUnavailableError, match=r"t10k-labels-idx1-ubyte\S* is damaged \(its sha256 is wrong\)"):
+        fetch(settings)
+
+
 def test_a_good_copy_beside_a_damaged_one_is_used(mnist: Path, tmp_path: Path):
     settings = offline(tmp_path)
     victim = copied(mnist, settings.cache) / NAMES[3]
