@@ -71,9 +71,8 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     """
     if target.suffix != ".onnx":
         raise MnistryError(f"The model is written to a file that ends in .onnx, not {target.name!r}.")
-    data = load(run.info["dataset"])
-    parity = check_parity(run.model.read_bytes(), data.test_images, run.test_probabilities)
     model = run.model.read_bytes()
+    parity = check_parity(model, load(run.info["dataset"]).test_images, run.test_probabilities)
     write_whole(target, model)
     write_whole(target.with_suffix(".json"), json.dumps(_card(run, model) | {"parity": parity}, indent=1).encode())
     return target, parity

@@ -26,14 +26,14 @@ WORKING_SIDE = 1200  # pixels; digits need no more, and memory stays small
 FAINTEST = 10.0  # of 255: less contrast than this is no ink
 EDGE = 0.2  # of full ink: where a stroke begins
 HALO = 0.1  # of full ink: what JPEG leaves around a stroke
+THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's training digits has thinner ones (1 % below 1.5)
+SLANTED = (
+    1.25  # outline of a stroke counted in steps along the axes, by its true length; 4/pi on the mean of all slants
+)
 
 
 class PictureError(MnistryError):
     """A picture that cannot be read; the text is the reason."""
-
-
-THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's digits has thinner ones (1 % below 1.5)
-SLANTED = 1.25  # outline of a stroke counted in steps along the axes, by its true length, on the mean
 
 
 @dataclass(frozen=True)
