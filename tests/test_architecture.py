@@ -13,10 +13,11 @@ PACKAGE = ROOT / "src" / "mnistry"
 # A room imports only from rows above its own, never from its own.
 ROWS = [
     {"settings", "form", "quiet"},
-    {"download", "picture", "metrics", "runs", "figures", "terminal"},
-    {"sources", "reader", "contract"},
-    {"dataset", "neural", "classical"},
-    {"networks", "export", "report"},
+    {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment"},
+    {"sources", "reader", "contract", "networks"},
+    {"dataset", "lessons", "classical"},
+    {"neural", "report"},
+    {"export", "ensemble"},
     {"models"},
     {"training"},
     {"cli"},
