@@ -73,6 +73,19 @@ def train(
     return open_run(draft.folder)
 
 
+def identity(recipe: Recipe, seed: int, data: Dataset) -> dict[str, Any]:
+    """What two runs have in common when they are the same work, as run.json names it: for `runs.find_finished`."""
+    same = {
+        "recipe": recipe.name,
+        "family": recipe.family,
+        "settings": dict(recipe.settings),
+        "seed": seed,
+        "dataset_sha256": data.sha256,
+        "n": _counts(data),
+    }
+    return same | ({"split": data.split, "split_seed": data.seed} if len(data.validation_labels) else {})
+
+
 def evaluate(run: Run | Path | str, data: Dataset | None = None) -> dict[str, Any]:
     """Measure a run's ONNX file anew on the test digits; `run` may be its folder or name.
 
@@ -116,11 +129,7 @@ def _info(recipe: Recipe, seed: int, data: Dataset, classifier: Any, seconds: Ma
         "dataset_sha256": data.sha256,
         "split": data.split,
         "split_seed": data.seed,
-        "n": {
-            "train": len(data.train_labels),
-            "validation": len(data.validation_labels),
-            "test": len(data.test_labels),
-        },
+        "n": _counts(data),
         "parameters": sum(layer["parameters"] for layer in layers),
         "layers": layers,
         "seconds": dict(seconds),
@@ -129,6 +138,11 @@ def _info(recipe: Recipe, seed: int, data: Dataset, classifier: Any, seconds: Ma
         "versions": _versions(),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
     }
+
+
+def _counts(data: Dataset) -> dict[str, int]:
+    parts = {"train": data.train_labels, "validation": data.validation_labels, "test": data.test_labels}
+    return {name: len(labels) for name, labels in parts.items()}
 
 
 def _card(info: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:
