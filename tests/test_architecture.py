@@ -16,9 +16,10 @@ ROWS = [
     {"download", "picture", "metrics", "runs", "figures", "terminal"},
     {"sources", "reader", "contract"},
     {"dataset", "neural", "classical"},
-    {"networks", "export", "report"},
-    {"models"},
+    {"networks", "export", "report", "comparison"},
+    {"models", "comparison_page"},
     {"training"},
+    {"compare"},
     {"cli"},
 ]
 HEAVY = [
