@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image
@@ -157,9 +158,12 @@ def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> F
         axes.errorbar(row[x], error, [[low], [high]], fmt="o", ms=5, lw=1, capsize=2, color=colour)
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="test accuracy, %")
     axes.margins(0.16, 0.12)
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 50 * left else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.invert_yaxis()
-    low, high = sorted(axes.get_ylim())
-    ticks = [t for t in ACCURACY_TICKS if low <= 1 - t / 100 <= high]
+    ticks = _accuracy_ticks(*sorted(axes.get_ylim()))
     axes.set_yticks([1 - t / 100 for t in ticks], [f"{t:g}" for t in ticks])
     axes.yaxis.set_minor_locator(NullLocator())
     axes.grid()
@@ -169,6 +173,16 @@ def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> F
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, labelcolor=TEXT)
     _name_points(figure, axes, [row[x] for row in drawn], errors.tolist(), [row["recipe"] for row in drawn])
     return figure
+
+
+def _accuracy_ticks(low: float, high: float) -> list[float]:
+    """The accuracies in percent to write beside the axis of mistakes from low to high, not too close to each other."""
+    ticks: list[float] = []
+    for t in ACCURACY_TICKS:
+        apart = not ticks or math.log((100 - ticks[-1]) / (100 - t)) > 0.055 * math.log(high / low)
+        if low <= 1 - t / 100 <= high and apart:
+            ticks.append(t)
+    return ticks
 
 
 def _name_points(figure: Figure, axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str]) -> None:
