@@ -16,10 +16,11 @@ ROWS = [
     {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment"},
     {"sources", "reader", "contract", "networks"},
     {"dataset", "lessons", "classical"},
-    {"neural", "report"},
-    {"export", "ensemble"},
+    {"neural", "report", "comparison"},
+    {"export", "ensemble", "comparison_page"},
     {"models"},
     {"training"},
+    {"compare"},
     {"cli"},
 ]
 HEAVY = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistry.runs import MANIFEST, check_manifest, find_run, free_name, open_run, sha256, writing
+from mnistry.runs import MANIFEST, check_manifest, find_finished, find_run, free_name, open_run, sha256, writing
 from mnistry.settings import MnistryError
 
 
@@ -190,3 +190,28 @@ def test_the_run_folder_holds_what_the_contract_names(dense_run):
     assert {"run.json", "history.csv", "metrics.json", "model.onnx", "model.keras", MANIFEST} <= names
     info = json.loads((dense_run.folder / "run.json").read_text())
     assert {"recipe", "seed", "versions", "dataset_sha256", "machine", "seconds", "status"} <= set(info)
+
+
+def test_a_finished_run_is_found_by_what_it_did_and_a_damaged_one_passed_over(dense_run, tmp_path: Path):
+    wanted = {key: dense_run.info[key] for key in ("recipe", "settings", "seed", "dataset_sha256", "split", "n")}
+    told: list[str] = []
+    assert find_finished(tmp_path / "none", wanted) is None
+    shutil.copytree(dense_run.folder, tmp_path / "good")
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "run.json").write_text("[]")
+    assert find_finished(tmp_path, wanted, told.append).folder == tmp_path / "good"
+    for key, value in {"seed": 1, "split": "0.3", "settings": wanted["settings"] | {"width": 7}}.items():
+        assert find_finished(tmp_path, wanted | {key: value}, told.append) is None
+    assert told == []
+    (tmp_path / "good" / "model.onnx").write_bytes(b"")
+    assert find_finished(tmp_path, wanted, told.append) is None
+    assert "model.onnx is damaged" in told[0]
+
+
+def test_of_equal_runs_the_first_finished_is_taken(dense_run, tmp_path: Path):
+    """Whoever trains again does not choose the better one."""
+    for name, finished in (("a", "2026-03-01"), ("b", "2026-01-01"), ("c", "2026-02-01")):
+        shutil.copytree(dense_run.folder, tmp_path / name)
+        with writing(tmp_path / name, replace=True) as draft:
+            (draft.path / "run.json").write_text(json.dumps(dense_run.info | {"finished": finished}))
+    assert find_finished(tmp_path, {"seed": 0}).folder == tmp_path / "b"

@@ -127,6 +127,32 @@ def report(options: argparse.Namespace) -> int:
     return DONE
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Train what is missing and set recipes side by side: a table, as CSV, as JSON and as a page with pictures."""
+    from mnistry import compare, terminal
+    from mnistry.dataset import load
+    from mnistry.models import find_recipe
+
+    for name in options.recipes:
+        find_recipe(name)
+    settings = Settings.from_environment()
+    with terminal.download_bar(options.quiet) as bar:
+        data = load(options.dataset, settings=settings, progress=bar)
+    out = Path(options.out) if options.out else compare.default_place(options.recipes, data, settings)
+    compare.check_place(out)
+    tell = None if options.quiet else terminal.say
+    comparison = compare.compare(options.recipes, options.seeds, data, settings, tell)
+    page = compare.save(comparison, data, out)
+    if options.json:
+        _print_json({"page": str(page), **comparison.to_dict()})
+    elif options.csv:
+        print(comparison.to_csv(), end="")
+    else:
+        terminal.comparison(comparison.to_dict())
+        print(f"The page is {_shown(page)}")
+    return SOME_FAILED if comparison.failed else DONE
+
+
 def read(options: argparse.Namespace) -> int:
     """Read the digits in pictures."""
     from mnistry.quiet import quiet_stderr
@@ -185,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_argument(evaluating)
     evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
     _run_argument(command(report))
+    _comparison_arguments(command(compare))
     reading = command(read)
     reading.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP, BMP, GIF or TIFF")
     reading.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
@@ -218,6 +245,18 @@ def _training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
 
 
+def _comparison_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="names from `mnistry models` (default: all)")
+    parser.add_argument("--dataset", default="auto", help="mnist, digits, or auto: MNIST where it can be had")
+    parser.add_argument(
+        "--seeds",
+        type=_seeds,
+        help="how many runs of each, or which, such as 0,1,2 (default: the recipe's own, 3 or 5)",
+    )
+    parser.add_argument("--csv", action="store_true", help="print the table as CSV")
+    parser.add_argument("--out", metavar="FOLDER", help="where the page is to stand (default: under MNISTRY_HOME)")
+
+
 def _validation(text: str) -> float | str:
     if text == "writers":
         return text
@@ -231,6 +270,14 @@ def _seed(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) < 2**32:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, not {text!r}")
+
+
+def _seeds(text: str) -> int | list[int]:
+    if "," in text:
+        return [_seed(part.strip()) for part in text.strip(",").split(",")]
+    if (number := _seed(text)) > 0:
+        return number
+    raise argparse.ArgumentTypeError(f"expected a number of runs from 1, or seeds such as 0,1,2, not {text!r}")
 
 
 def _changes(options: argparse.Namespace) -> dict[str, str]:

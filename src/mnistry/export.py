@@ -112,6 +112,7 @@ def _from_keras(classifier: NeuralClassifier) -> Any:
         warnings.simplefilter("ignore")  # tf2onnx still asks NumPy for names that are gone
         path = Path(folder) / "model.onnx"
         if load_keras().backend.backend() == "tensorflow":
+            classifier.model_(np.zeros((1, 28, 28), np.uint8))  # the exporter wants a model that has been called
             classifier.model_.export(path, format="onnx", verbose=False)
         else:
             export_elsewhere(classifier.save(Path(folder)), path)

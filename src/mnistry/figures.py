@@ -1,6 +1,8 @@
 """The pictures of a report: matplotlib figures from plain numbers and images."""
 
+import base64
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,10 +13,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
+from PIL import Image
 
 TEXT = "#1f2934"  # in the SVG it becomes the page's own colour, so that it is readable on light and dark
 BLUE, ORANGE, GREEN, GREY = "#3f7fbf", "#d9772b", "#3c9a5f", "#8a94a0"
+FAMILY_COLOURS = {"neural": BLUE, "classical": ORANGE}
+ACCURACY_TICKS = (10, 50, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.6, 99.7, 99.8, 99.9, 99.95)
 PAPER = LinearSegmentedColormap.from_list("paper", ["#f7f5ef", "#111417"])
 HEAT = LinearSegmentedColormap.from_list("heat", ["#f6d9b8", "#d9772b", "#8f2f12"])
 STYLE: Any = {
@@ -135,6 +143,81 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> Figure:
+    """Each recipe's mean accuracy, with its spread, against one of its other figures; both axes logarithmic.
+
+    The height is the share of mistakes, fewer towards the top, so that 99.5 and 99.7 % stand apart as they should.
+    """
+    figure, axes = _figure(5.2, 3.8)
+    drawn = [row for row in rows if row[x]]
+    least = 0.5 / max((sum(map(sum, row["confusion"])) for row in rows), default=1)  # no mistake at all has no place
+    errors = np.array([max(1 - row["accuracy"], least) for row in drawn])
+    for row, error in zip(drawn, errors, strict=True):
+        colour, spread = FAMILY_COLOURS.get(row["family"], GREEN), row["accuracy_std"] or 0.0
+        low, high = min(spread, 0.9 * error), spread  # a logarithm ends above 0
+        axes.errorbar(row[x], error, [[low], [high]], fmt="o", ms=5, lw=1, capsize=2, color=colour)
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="test accuracy, %")
+    axes.margins(0.16, 0.12)
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 50 * left else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.invert_yaxis()
+    ticks = _accuracy_ticks(*sorted(axes.get_ylim()))
+    axes.set_yticks([1 - t / 100 for t in ticks], [f"{t:g}" for t in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.grid()
+    families = [name for name in FAMILY_COLOURS if any(row["family"] == name for row in drawn)]
+    handles = [Line2D([], [], marker="o", ls="", color=FAMILY_COLOURS[name], label=name) for name in families]
+    if len(families) > 1:
+        figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, labelcolor=TEXT)
+    _name_points(figure, axes, [row[x] for row in drawn], errors.tolist(), [row["recipe"] for row in drawn])
+    return figure
+
+
+def _accuracy_ticks(low: float, high: float) -> list[float]:
+    """The accuracies in percent to write beside the axis of mistakes from low to high, not too close to each other."""
+    ticks: list[float] = []
+    for t in ACCURACY_TICKS:
+        apart = not ticks or math.log((100 - ticks[-1]) / (100 - t)) > 0.055 * math.log(high / low)
+        if low <= 1 - t / 100 <= high and apart:
+            ticks.append(t)
+    return ticks
+
+
+def _name_points(figure: Figure, axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str]) -> None:
+    """Write each name beside its point, where it hides neither another name nor a point as far as that can be had."""
+    with mpl.rc_context(STYLE):
+        figure.draw_without_rendering()  # only then the axes have their place
+    points = axes.transData.transform(np.column_stack([x, y])) * 72 / figure.dpi if names else np.empty((0, 2))
+    taken = [(px - 3.0, py - 3.0, px + 3.0, py + 3.0) for px, py in points]
+    frame = axes.get_window_extent().frozen().transformed(Affine2D().scale(72 / figure.dpi))
+    for (px, py), point, name in zip(points, zip(x, y, strict=True), names, strict=True):
+        width, height = 4.6 * len(name), 9.0  # points, of 8-point letters
+        places = [
+            (px + dx - width * (dx < 0) - width / 2 * (dx == 0), py + dy - height / 2)
+            for far in (1, 2, 3)
+            for dx, dy in ((6, 0), (-6, 0), (0, 9), (0, -9), (6, 8), (6, -8), (-6, 8), (-6, -8))
+            for dx, dy in ((dx, dy * far),)
+        ]
+        boxes = [(left, bottom, left + width, bottom + height) for left, bottom in places]
+        costs = [
+            sum(_overlap(box, other) for other in taken) + 1000 * (box[0] < frame.x0 or box[2] > frame.x1 + 12)
+            for box in boxes
+        ]
+        left, bottom, *_ = best = boxes[int(np.argmin(costs))]
+        taken.append(best)
+        axes.annotate(name, point, (left - px, bottom + height / 2 - py), textcoords="offset points", va="center",
+                      fontsize=8, color=TEXT, annotation_clip=False)  # fmt: skip
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes (left, bottom, right, top) share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element for a page: no fixed size, the text in the page's own colour."""
     buffer = io.StringIO()
@@ -149,6 +232,13 @@ def save_png(figure: Figure, path: Path) -> None:
     """The figure as a PNG file on white."""
     with mpl.rc_context(STYLE):
         figure.savefig(path, dpi=160, facecolor="white", metadata={"Software": None})
+
+
+def digit_png(image: NDArray[np.uint8]) -> str:
+    """A digit as the data address of a small PNG, ink dark on light."""
+    buffer = io.BytesIO()
+    Image.fromarray(255 - image).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

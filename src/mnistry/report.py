@@ -1,17 +1,13 @@
 """A finished run as a page to look at: report.html, one self-contained file, and its pictures as PNG files."""
 
-import base64
-import io
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from mnistry import figures
 from mnistry.dataset import Dataset, load
@@ -62,29 +58,27 @@ def draw(run: Run, data: Dataset, proba: NDArray[np.float32]) -> dict[str, Figur
 
 def render(run: Run, data: Dataset, proba: NDArray[np.float32], svg: Mapping[str, str]) -> str:
     """The page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("mnistry", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    source = (resources.files("mnistry") / "assets" / "report.html.jinja").read_text("utf-8")
     wrong_labels = set(data.wrong_test_labels)
     mistakes = [
         mistake
         | {
-            "picture": digit_png(data.test_images[mistake["index"]]),
+            "picture": figures.digit_png(data.test_images[mistake["index"]]),
             "proba": [float(p) for p in proba[mistake["index"]]],
             "label_is_wrong": mistake["index"] in wrong_labels,
         }
         for mistake in run.metrics["mistakes"]
     ]
-    return environment.from_string(source).render(
+    return environment.get_template("report.html.jinja").render(
         run=run, info=run.info, metrics=run.metrics, history=run.history, svg=svg, mistakes=mistakes
     )
-
-
-def digit_png(image: NDArray[np.uint8]) -> str:
-    """A digit as the data address of a small PNG, ink dark on light."""
-    buffer = io.BytesIO()
-    Image.fromarray(255 - image).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _predictions(data: Dataset, proba: NDArray[np.float32], index: NDArray[np.integer[Any]]) -> Figure:

@@ -9,8 +9,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,30 @@ def find_run(name: str, root: Path) -> Run:
         f"No run {name!r}: expected the folder of a finished run, or one of those in {root}: "
         f"{', '.join(known) or 'none yet'}."
     )
+
+
+def find_finished(root: Path, wanted: Mapping[str, Any], tell: Callable[[str], None] | None = None) -> Run | None:
+    """The run under `root` whose run.json has all that is wanted (see `training.identity`), or None.
+
+    Of several the one finished first, so that nobody can choose among them by what they reached. A damaged one is
+    passed over, and `tell` is given the reason.
+    """
+    wanted = json.loads(json.dumps(dict(wanted)))  # as it reads after the way through a file
+    found = []
+    for path in root.glob("*/run.json"):
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+            info = read_json(path)
+            if all(info.get(key) == value for key, value in wanted.items()):
+                found.append((str(info.get("finished")), path.parent))
+    for _, folder in sorted(found):
+        if folder.name.startswith("."):  # another process is still writing it
+            continue
+        try:
+            return open_run(folder)
+        except MnistryError as problem:
+            if tell:
+                tell(str(problem))
+    return None
 
 
 def free_name(name: str, root: Path) -> Path:

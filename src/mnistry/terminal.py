@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -40,6 +41,12 @@ def stdout() -> Console:
 def notice(text: str) -> None:
     """Something that must not be missed."""
     stderr().print(Panel(Text(text), title="Notice", border_style="bold yellow", expand=False))
+
+
+def say(text: str) -> None:
+    """A line about the work, on stderr."""
+    with suppress(OSError):  # a full disk under stderr must not end the work
+        stderr().print(text, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -138,6 +145,34 @@ def recipes(table: list[dict[str, Any]]) -> None:
         settings = "  ".join(f"{key}={value}" for key, value in recipe["settings"].items())
         rows.add_row(recipe["name"], recipe["summary"], f"{recipe['parameters']:,}", settings)
     stdout().print(rows)
+
+
+def comparison(table: Mapping[str, Any]) -> None:
+    """The recipes side by side, the most accurate first; below, which neighbours can be told apart."""
+    about = table["about"]
+    rows = Table("recipe", title=f"Test accuracy on {about['dataset']}, {about['n']['test']:,} digits")
+    for name in ("accuracy, %", "runs", "loss", "cal. error", "parameters", "file, KB", "fit, s", "µs/image"):
+        rows.add_column(name, justify="right", no_wrap=True)
+    for row in table["rows"]:
+        spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
+        rows.add_row(
+            row["recipe"], f"{100 * row['accuracy']:.2f}{spread}", str(row["runs"]), f"{row['nll']:.4f}",
+            f"{row['ece']:.4f}", f"{row['parameters']:,}" if row["parameters"] else "-",
+            f"{row['model_bytes'] / 1000:,.0f}", f"{row['fit_seconds']:,.1f}", f"{row['microseconds']:,.1f}",
+        )  # fmt: skip
+    console = stdout()
+    if not console.is_terminal:
+        console.width = 120  # a file has room
+    console.print(rows)
+    for pair in table["pairs"]:
+        low, high = (f"{100 * end:+.2f}" for end in pair["interval"])
+        words = "is better than" if pair["distinguishable"] else "cannot be told from"
+        between = f"{100 * pair['difference']:+.2f} points (95 % interval {low} to {high})"
+        _line(f"{escape(pair['better'])} {words} {escape(pair['worse'])}: {between}")
+    for note in table["notes"]:
+        _line(escape(note))
+    for failure in table["failed"]:
+        _line(f"[bold]{escape(failure['recipe'])} failed:[/] {escape(failure['reason'])}")
 
 
 def _line(text: str) -> None:
