@@ -14,8 +14,8 @@ PACKAGE = ROOT / "src" / "mnistry"
 ROWS = [
     {"settings", "form", "quiet"},
     {"download", "picture", "metrics", "runs", "figures", "terminal"},
-    {"sources", "reader", "contract"},
-    {"dataset", "neural", "classical"},
+    {"sources", "reader", "contract", "estimators"},
+    {"dataset", "neural", "classical", "graphs"},
     {"networks", "export", "report"},
     {"models"},
     {"training"},

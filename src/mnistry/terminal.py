@@ -136,8 +136,12 @@ def recipes(table: list[dict[str, Any]]) -> None:
     rows = Table("recipe", "what it is", "parameters", "settings (--set) and their defaults", show_lines=True)
     for recipe in table:
         settings = "  ".join(f"{key}={value}" for key, value in recipe["settings"].items())
-        rows.add_row(recipe["name"], recipe["summary"], f"{recipe['parameters']:,}", settings)
+        rows.add_row(recipe["name"], recipe["summary"], _count(recipe["parameters"]), settings)
     stdout().print(rows)
+
+
+def _count(number: int | None) -> str:
+    return "by the digits" if number is None else f"{number:,}"
 
 
 def _line(text: str) -> None:
