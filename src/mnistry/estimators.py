@@ -35,7 +35,7 @@ class DistanceVotes(_Probable):
     vote that every class has beforehand, so that no probability is 0.
     """
 
-    def __init__(self, n_neighbors: int = 10, smoothing: float = 0.01) -> None:
+    def __init__(self, n_neighbors: int = 12, smoothing: float = 0.001) -> None:
         self.n_neighbors = n_neighbors
         self.smoothing = smoothing
 
@@ -102,7 +102,9 @@ class PairwiseSVC(_Probable):
         return self
 
     def _fit_margins(self, X: Floats, y: Labels) -> None:
-        machine = SVC(C=self.C, gamma=self.gamma, decision_function_shape="ovo", cache_size=1000).fit(X, y)
+        machine = SVC(C=self.C, gamma=self.gamma, decision_function_shape="ovo", cache_size=1000, random_state=0).fit(
+            X, y
+        )
         self.support_vectors_ = machine.support_vectors_.astype(np.float32)
         self.weights_ = _pair_weights(machine).astype(np.float32)
         self.intercept_ = machine.intercept_.astype(np.float32)

@@ -74,7 +74,7 @@ RECIPES = {
         ),
         Recipe(
             "knn", "nearest neighbours on 40 principal components (scikit-learn)", "classical", None,
-            _classical("knn"), {"n_components": 40, "n_neighbors": 10, "smoothing": 0.01},
+            _classical("knn"), {"n_components": 40, "n_neighbors": 12, "smoothing": 0.001},
         ),
         Recipe(
             "forest", "extremely randomised trees on the pixels (scikit-learn)", "classical", None,
