@@ -14,8 +14,8 @@ PACKAGE = ROOT / "src" / "mnistry"
 ROWS = [
     {"settings", "form", "quiet"},
     {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment"},
-    {"sources", "reader", "contract", "networks"},
-    {"dataset", "lessons", "classical"},
+    {"sources", "reader", "contract", "networks", "estimators"},
+    {"dataset", "lessons", "classical", "graphs"},
     {"neural", "report", "comparison"},
     {"export", "ensemble", "comparison_page"},
     {"models"},

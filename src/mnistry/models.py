@@ -18,7 +18,7 @@ class Recipe:
     name: str
     summary: str
     family: str  # "classical" or "neural"
-    parameters: int  # of the model as the recipe stands
+    parameters: int | None  # of the model as the recipe stands; None where the training digits decide
     make: Callable[..., Any]
     settings: Mapping[str, Any]
     validation: float = 0.1  # share of the training digits that are held back
@@ -43,12 +43,15 @@ class Recipe:
         return replace(self, settings=MappingProxyType(settings))
 
 
-def _logistic(C: float, max_iter: int, tol: float, random_state: int | None) -> Any:
-    from sklearn.linear_model import LogisticRegression
+def _classical(pipeline: str) -> Callable[..., Any]:
+    """A maker of classifiers over one of the pipelines; scikit-learn is imported when one is made."""
 
-    from mnistry.classical import PixelClassifier
+    def make(random_state: int | None, **settings: Any) -> Any:
+        from mnistry import classical
 
-    return PixelClassifier(LogisticRegression(C=C, max_iter=max_iter, tol=tol), random_state)
+        return classical.PixelClassifier(getattr(classical, pipeline)(**settings), random_state)
+
+    return make
 
 
 def _neural(network: str) -> Callable[..., Any]:
@@ -99,8 +102,29 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
-            "logistic", "logistic regression on the pixels (scikit-learn)", "classical", 7_850, _logistic,
+            "logistic", "logistic regression on the pixels (scikit-learn)", "classical", 7_850, _classical("logistic"),
             {"C": 0.1, "max_iter": 1000, "tol": 1e-4}, seeds=1,
+        ),
+        Recipe(
+            "knn", "nearest neighbours on 40 principal components (scikit-learn)", "classical", None,
+            _classical("knn"), {"n_components": 40, "n_neighbors": 12, "smoothing": 0.001},
+        ),
+        Recipe(
+            "forest", "extremely randomised trees on the pixels (scikit-learn)", "classical", None,
+            _classical("forest"), {"n_estimators": 200, "max_features": 0.1},
+        ),
+        Recipe(
+            "boosting", "boosted trees on sums of pixels (scikit-learn)", "classical", None, _classical("boosting"),
+            {"max_iter": 300, "learning_rate": 0.1, "max_leaf_nodes": 31, "max_features": 0.1,
+             "l2_regularization": 1.0},
+        ),
+        Recipe(
+            "pca-svm", "RBF support vectors on 50 principal components (scikit-learn)", "classical", None,
+            _classical("pca_svm"), {"n_components": 50, "C": 10.0, "gamma": 0.02},
+        ),
+        Recipe(
+            "svm", "RBF support vectors on the pixels (scikit-learn)", "classical", None, _classical("svm"),
+            {"C": 5.0, "gamma": 0.03},
         ),
         Recipe(
             "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _neural("dense_network"),

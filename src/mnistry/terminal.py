@@ -7,7 +7,16 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +35,13 @@ class _Results(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+class _Left(TimeRemainingColumn):
+    """The time that is left, where it can be known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task) + Text(" left")
 
 
 def stderr() -> Console:
@@ -79,16 +95,25 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
+        TimeElapsedColumn(),
+        _Left(compact=True),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
 
+        def keep(line: str) -> None:
+            with suppress(OSError):  # a full disk under stderr must not end the training
+                console.print(line, soft_wrap=True)
+
         def tell(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:
-            done = f"{recipe} epoch {epoch + 1}/{epochs}"
+            if not batch:  # scikit-learn, which says nothing more before its end
+                bar.update(task, description=f"{recipe}: fitting")
+                if not console.is_terminal:
+                    keep(f"{recipe}: fitting; the next line comes when it is done")
+                return
+            done = f"{recipe} epoch {epoch + 1}/{epochs}" if epochs * batches > 1 else f"{recipe}: fitted"
             bar.update(
                 task,
                 total=epochs * batches,
@@ -97,8 +122,10 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
                 figures=_words(figures),
             )
             if "seconds" in figures:  # only the last call of an epoch has them
-                with suppress(OSError):  # a full disk under stderr must not end the training
-                    console.print(f"{done}  {_words(figures)}", soft_wrap=True)
+                keep(f"{done}  {_words(figures)}")
+                if epoch + 1 == epochs:
+                    bar.update(task, visible=False)
+                    bar.add_task(f"{recipe}: exporting and evaluating", total=None, figures="")
 
         yield tell
 
@@ -143,7 +170,7 @@ def recipes(table: list[dict[str, Any]]) -> None:
     rows = Table("recipe", "what it is", "parameters", "settings (--set) and their defaults", show_lines=True)
     for recipe in table:
         settings = "  ".join(f"{key}={value}" for key, value in recipe["settings"].items())
-        rows.add_row(recipe["name"], recipe["summary"], f"{recipe['parameters']:,}", settings)
+        rows.add_row(recipe["name"], recipe["summary"], _count(recipe["parameters"]), settings)
     stdout().print(rows)
 
 
@@ -173,6 +200,10 @@ def comparison(table: Mapping[str, Any]) -> None:
         _line(escape(note))
     for failure in table["failed"]:
         _line(f"[bold]{escape(failure['recipe'])} failed:[/] {escape(failure['reason'])}")
+
+
+def _count(number: int | None) -> str:
+    return "by the digits" if number is None else f"{number:,}"
 
 
 def _line(text: str) -> None:
