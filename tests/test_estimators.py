@@ -33,11 +33,10 @@ def test_margins_are_those_of_scikit_learn(X, others, few_digits):
     assert np.allclose(own.margins(flat(others)), machine.decision_function(flat(others)), atol=1e-4)
 
 
-def test_coupled_pairs_answer_as_scikit_learns_votes_on_nearly_all_digits(others, few_digits, X):
-    machine = SVC(C=5, gamma=0.03).fit(X, few_digits[1])
-    own = PairwiseSVC(5, 0.03).fit(X, few_digits[1])
-    digits = flat(others[:300])
-    assert (own.predict(digits) == machine.predict(digits)).mean() > 0.95
+def test_coupled_pairs_answer_as_scikit_learns_votes_on_nearly_all_digits(X, few_digits):
+    machine = SVC(C=5, gamma=0.03).fit(X[::2], few_digits[1][::2])
+    own = PairwiseSVC(5, 0.03).fit(X[::2], few_digits[1][::2])
+    assert (own.predict(X[1::2]) == machine.predict(X[1::2])).mean() > 0.98
 
 
 def test_the_slope_is_found_that_the_labels_were_drawn_with():

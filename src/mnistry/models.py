@@ -115,7 +115,7 @@ RECIPES = {
         ),
         Recipe(
             "boosting", "boosted trees on sums of pixels (scikit-learn)", "classical", None, _classical("boosting"),
-            {"max_iter": 300, "learning_rate": 0.1, "max_leaf_nodes": 31, "max_features": 0.1,
+            {"max_iter": 250, "learning_rate": 0.2, "max_leaf_nodes": 31, "max_features": 0.1,
              "l2_regularization": 1.0},
         ),
         Recipe(
