@@ -13,11 +13,12 @@ PACKAGE = ROOT / "src" / "mnistry"
 # A room imports only from rows above its own, never from its own.
 ROWS = [
     {"settings", "form", "quiet"},
-    {"download", "picture", "metrics", "runs", "figures", "terminal"},
-    {"sources", "reader", "contract"},
-    {"dataset", "neural", "classical"},
-    {"networks", "export", "report", "comparison"},
-    {"models", "comparison_page"},
+    {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment"},
+    {"sources", "reader", "contract", "networks"},
+    {"dataset", "lessons", "classical"},
+    {"neural", "report", "comparison"},
+    {"export", "ensemble", "comparison_page"},
+    {"models"},
     {"training"},
     {"compare"},
     {"cli"},

@@ -73,13 +73,16 @@ def plan(
     settings: Settings,
     tell: Tell | None = None,
 ) -> list[Wanted]:
-    """Every run that the comparison wants, the first seed of each recipe first. Raises MnistryError."""
-    chosen = [find_recipe(name) for name in dict.fromkeys(recipes or RECIPES)]
-    listed = {recipe.name: _seeds(recipe, seeds) for recipe in chosen}
-    pairs = [(place, recipe, seed) for recipe in chosen for place, seed in enumerate(listed[recipe.name])]
+    """Every run that the comparison wants, in the table's order: what builds on other recipes comes after them.
+
+    Raises MnistryError.
+    """
+    names = {find_recipe(name).name for name in recipes} or set(RECIPES)
     return [
         Wanted(recipe, seed, find_finished(settings.runs, identity(recipe, seed, data), tell))
-        for _, recipe, seed in sorted(pairs, key=lambda pair: pair[0])
+        for recipe in RECIPES.values()
+        if recipe.name in names
+        for seed in _seeds(recipe, seeds)
     ]
 
 

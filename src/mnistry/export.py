@@ -16,10 +16,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from mnistry.backend import load_keras
 from mnistry.classical import flat
 from mnistry.dataset import load
 from mnistry.download import write_whole
-from mnistry.neural import NeuralClassifier, load_keras
+from mnistry.neural import NeuralClassifier
 from mnistry.reader import Reader
 from mnistry.runs import Run
 from mnistry.settings import MnistryError

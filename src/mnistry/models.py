@@ -63,6 +63,39 @@ def _neural(network: str) -> Callable[..., Any]:
     return make
 
 
+def _ensemble(members: str, epochs: int, random_state: int | None) -> Any:
+    from mnistry.ensemble import EnsembleClassifier
+
+    changes = {"epochs": epochs} if epochs else {}
+    built = [find_recipe(name).changed(changes).build(seed) for name, seed in ensemble_members(members)]
+    return EnsembleClassifier(built, random_state)
+
+
+def ensemble_members(members: str) -> list[tuple[str, int]]:
+    """Recipes and seeds from their text, such as "deep:0 deep:1 best:0". Raises MnistryError."""
+    read = []
+    for word in members.split():
+        name, _, seed = word.partition(":")
+        if not seed.isdecimal() or find_recipe(name).family != "neural":
+            raise MnistryError(
+                f"The members of an ensemble are neural recipes with a seed, such as cnn:0, not {word!r}."
+            )
+        read.append((name, int(seed)))
+    if not read:
+        raise MnistryError("An ensemble has at least one member, such as cnn:0; none was named.")
+    return read
+
+
+# What a neural recipe can set; a row below names what it sets otherwise.
+NEURAL: dict[str, Any] = {
+    "width": 24, "epochs": 8, "batch_size": 128, "learning_rate": 0.01, "schedule": "cosine", "warm_up": 0.2,
+    "weight_decay": 0.01, "label_smoothing": 0.0, "rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0,
+    "elastic": 0.0, "erase": 0, "ema": 0.0, "bfloat16": False, "teacher": "", "temperature": 2.0, "views": 8,
+    "patience": 0, "best_epoch": False,
+}  # fmt: skip
+# Changes that leave a digit what it is; chosen on the validation split by writers.
+INK_SAFE: dict[str, Any] = {"rotation": 12.0, "shift": 2.0, "zoom": 0.12, "shear": 0.15, "elastic": 1.5}
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -72,14 +105,36 @@ RECIPES = {
         ),
         Recipe(
             "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _neural("dense_network"),
-            {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "schedule": "cosine",
-             "weight_decay": 0.0, "label_smoothing": 0.0, "shift": 0, "patience": 0, "best_epoch": False},
+            NEURAL | {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "weight_decay": 0.0},
             validation=0.2,
         ),
         Recipe(
             "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _neural("cnn_network"),
-            {"width": 24, "epochs": 8, "batch_size": 128, "learning_rate": 0.01, "schedule": "cosine",
-             "weight_decay": 0.01, "label_smoothing": 0.0, "shift": 2, "patience": 0, "best_epoch": False},
+            NEURAL | {"shift": 2.0},
+        ),
+        Recipe(
+            "fast", "the cnn in one epoch, for seconds", "neural", 18_898, _neural("cnn_network"),
+            NEURAL | {"width": 12, "epochs": 1},
+        ),
+        Recipe(
+            "small", "five narrow convolutions, under 10 000 parameters", "neural", 7_314, _neural("small_network"),
+            NEURAL | INK_SAFE | {"width": 8, "epochs": 40},
+        ),
+        Recipe(
+            "deep", "six convolutions, digits that bend and turn", "neural", 101_786, _neural("deep_network"),
+            NEURAL | INK_SAFE | {"width": 16, "epochs": 15},
+        ),
+        Recipe(
+            "best", "the deep network, wider and longer", "neural", 403_754, _neural("deep_network"),
+            NEURAL | INK_SAFE | {"width": 32, "epochs": 40},
+        ),
+        Recipe(
+            "ensemble", "five networks declared beforehand, probabilities averaged", "neural", 1_414_834, _ensemble,
+            {"members": "best:0 best:1 best:2 deep:0 deep:1", "epochs": 0},
+        ),
+        Recipe(
+            "student", "the deep network, taught by the ensemble", "neural", 89_644, _neural("deep_network"),
+            NEURAL | INK_SAFE | {"width": 15, "epochs": 40, "teacher": "ensemble"},
         ),
     )
 }  # fmt: skip

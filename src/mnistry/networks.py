@@ -2,34 +2,89 @@
 
 from typing import Any
 
-from mnistry.neural import load_keras
+from mnistry.backend import load_keras
 
 
 def dense_network(width: int) -> Any:
     """784-128-10: the network of every first lesson."""
-    keras = load_keras()
-    images = keras.Input((28, 28), dtype="uint8", name="images")
-    x = keras.layers.Rescaling(1 / 255)(images)  # 0 to 1
-    x = keras.layers.Flatten()(x)  # (n, 784)
-    x = keras.layers.Dense(width, activation="relu")(x)  # (n, 128)
-    proba = keras.layers.Dense(10, activation="softmax", name="probabilities")(x)
-    return keras.Model(images, proba, name="dense")
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = layers.Flatten()(x)  # (n, 784)
+    x = layers.Dense(width, activation="relu")(x)  # (n, 128)
+    return _model("dense", images, x)
 
 
 def cnn_network(width: int) -> Any:
     """Three 3x3 convolutions with batch norm, two poolings and one dense layer."""
-    keras = load_keras()
-    layers = keras.layers
-    images = keras.Input((28, 28), dtype="uint8", name="images")
-    x = layers.Rescaling(1 / 255)(images)
-    x = layers.Reshape((28, 28, 1))(x)
-    for block, filters in enumerate((width, 2 * width, 4 * width)):
-        x = layers.Conv2D(filters, 3, use_bias=False)(x)  # 26, 11, 3
-        if block < 2:
-            x = layers.MaxPooling2D()(x)  # 13, 5; pooling first quarters the work of what follows
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width, pool=True)  # 13
+    x = _convolution(x, 2 * width, pool=True)  # 5
+    x = _convolution(x, 4 * width)  # 3
     x = layers.Flatten()(x)  # (n, 864)
     x = layers.Dropout(0.4)(x)
-    proba = layers.Dense(10, activation="softmax", name="probabilities")(x)
-    return keras.Model(images, proba, name="cnn")
+    return _model("cnn", images, x)
+
+
+def deep_network(width: int) -> Any:
+    """Six convolutions with batch norm, the last one over all that is left, then one dense layer."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width)  # 26
+    x = _convolution(x, width, pool=True)  # 12
+    x = _convolution(x, 2 * width)  # 10
+    x = _convolution(x, 2 * width, pool=True)  # 4
+    x = _convolution(x, 4 * width, padding="same")  # 4
+    x = _convolution(x, 4 * width, size=4)  # 1
+    x = layers.Flatten()(x)  # (n, 4 * width)
+    x = layers.Dropout(0.4)(x)
+    return _model("deep", images, x)
+
+
+def small_network(width: int) -> Any:
+    """Five narrow convolutions with batch norm and no dropout: at width 8, 7 314 parameters."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width)  # 26
+    x = _convolution(x, width, pool=True)  # 12
+    x = _convolution(x, 2 * width)  # 10
+    x = _convolution(x, 2 * width, pool=True)  # 4
+    x = _convolution(x, 2 * width)  # 2
+    x = layers.Flatten()(x)  # (n, 8 * width)
+    return _model("small", images, x)
+
+
+def averaged(models: list[Any]) -> Any:
+    """One network whose probabilities are the mean of those of several."""
+    keras = load_keras()
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    for number, model in enumerate(models):
+        model.name = f"member{number}"  # names are unique in a network
+    answers = [model(images, training=False) for model in models]
+    proba = keras.layers.Average(name="probabilities")(answers) if len(answers) > 1 else answers[0]
+    return keras.Model(images, proba, name="ensemble")
+
+
+def _pixels() -> tuple[Any, Any]:
+    """The input, and its pixels from 0 to 1: (n, 28, 28, 1)."""
+    keras = load_keras()
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    return images, keras.layers.Reshape((28, 28, 1))(x)
+
+
+def _convolution(x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False) -> Any:
+    """Convolution, pooling where asked, batch norm, ReLU; pooling first quarters the work of what follows."""
+    layers = load_keras().layers
+    x = layers.Conv2D(filters, size, padding=padding, use_bias=False)(x)
+    if pool:
+        x = layers.MaxPooling2D()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    return layers.ReLU()(x)
+
+
+def _model(name: str, images: Any, x: Any) -> Any:
+    """End in ten probabilities, in float32 whatever came before."""
+    keras = load_keras()
+    proba = keras.layers.Dense(10, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(images, proba, name=name)

@@ -1,13 +1,8 @@
 """Keras networks as scikit-learn classifiers; written against Keras alone, so that any of its back ends will do."""
 
 import math
-import os
-import random
-import secrets
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -16,21 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from mnistry.augment import Augmentation
+from mnistry.backend import enough_memory, load_keras, precision, seeded
 from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
-from mnistry.quiet import quiet_stderr
+from mnistry.lessons import Digits, Taught, divergence
 from mnistry.settings import MnistryError
 
-BACKENDS = ("tensorflow", "jax", "torch")
-OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+SETTLING = 100  # batches from which batch norm's statistics are taken anew
 
 
 class NeuralClassifier(DigitClassifier):
     """A Keras network as a scikit-learn classifier.
 
-    `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first fifth of
-    the steps, then down to 0. `shift` moves every training image by up to so many pixels. `patience` > 0 stops when the
-    validation loss has not fallen for so many epochs, `best_epoch` keeps the weights of its lowest; both
-    want validation digits. The same `random_state` gives the same weights on the same machine.
+    `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first share
+    `warm_up` of the steps, then down to 0. `rotation` (degrees), `shift` (pixels), `zoom`, `shear` (fractions),
+    `elastic` (pixels) and `erase` (side in pixels) change every training image a little, see `Augmentation`. `ema` > 0
+    keeps the running mean of the weights with that momentum and takes batch norm's statistics anew for it. `bfloat16`
+    computes in it and keeps float32 weights. `teacher` is the ONNX file of a model to learn from: its probabilities
+    for `views` changed copies of every image, softened by `temperature`. `patience` > 0 stops when the validation
+    loss has not fallen for so many epochs, `best_epoch` keeps the weights of its lowest; both want validation
+    digits. The same `random_state` gives the same weights on the same machine.
     """
 
     def __init__(
@@ -41,9 +41,20 @@ class NeuralClassifier(DigitClassifier):
         batch_size: int = 32,
         learning_rate: float = 0.001,
         schedule: str = "constant",
+        warm_up: float = 0.2,
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
-        shift: int = 0,
+        rotation: float = 0.0,
+        shift: float = 0.0,
+        zoom: float = 0.0,
+        shear: float = 0.0,
+        elastic: float = 0.0,
+        erase: int = 0,
+        ema: float = 0.0,
+        bfloat16: bool = False,
+        teacher: str = "",
+        temperature: float = 2.0,
+        views: int = 8,
         patience: int = 0,
         best_epoch: bool = False,
         random_state: int | None = None,
@@ -54,9 +65,20 @@ class NeuralClassifier(DigitClassifier):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.schedule = schedule
+        self.warm_up = warm_up
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
+        self.rotation = rotation
         self.shift = shift
+        self.zoom = zoom
+        self.shear = shear
+        self.elastic = elastic
+        self.erase = erase
+        self.ema = ema
+        self.bfloat16 = bfloat16
+        self.teacher = teacher
+        self.temperature = temperature
+        self.views = views
         self.patience = patience
         self.best_epoch = best_epoch
         self.random_state = random_state
@@ -66,13 +88,27 @@ class NeuralClassifier(DigitClassifier):
         X, y = check_images(X), check_labels(y, len(X))
         self._check_settings(validation)
         keras = load_keras()
-        with _seeded(keras, self.random_state), self._enough_memory():
-            self.model_ = self._build()
-            batches = -(-len(X) // self.batch_size)
-            self._compile(keras, batches)
-            self._fit(keras, _batches(keras, X, y, self.batch_size, self.shift), batches, validation, progress)
+        advice = f"for width {self.width} and batch_size {self.batch_size}: lower them."
+        with seeded(keras, self.random_state), enough_memory(advice):
+            data = _batches(keras, self._digits(X, y), self.batch_size)
+            with precision(keras, self.bfloat16):
+                self.model_ = self._build()
+            self._compile(keras, len(data))
+            self._fit(keras, data, validation, progress)
+            if self.ema:
+                _settle_batch_norm(keras, self.model_, data)
+            if self.bfloat16:
+                self.model_ = _in_float32(self.model_, self._build())
         self.classes_ = np.arange(10)
         return self
+
+    def _digits(self, X: Images, y: Labels) -> Digits:
+        """What the batches are taken from: digits that change each time, or those that a teacher has seen."""
+        generator = np.random.default_rng(np.random.randint(2**31))  # from the seeded global state
+        craft = Augmentation(self.rotation, self.shift, self.zoom, self.shear, self.elastic, self.erase)
+        if self.teacher:
+            return Taught(X, y, Path(self.teacher), craft, self.views, generator)
+        return Digits(X, y, craft, generator)
 
     def _proba(self, X: Images) -> NDArray[np.float32]:
         proba: NDArray[np.float32] = self.model_.predict(X, batch_size=256, verbose=0)
@@ -103,24 +139,23 @@ class NeuralClassifier(DigitClassifier):
         _require(1 <= self.width <= 10**6, "width", "from 1 to 1000000", self.width)
         _require(0 < self.learning_rate < math.inf, "learning_rate", "more than 0", self.learning_rate)
         _require(self.schedule in ("constant", "cosine"), "schedule", "constant or cosine", self.schedule)
+        _require(0 <= self.warm_up < 1, "warm_up", "from 0 to below 1", self.warm_up)
         _require(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
         _require(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
+        _require(0 <= self.rotation <= 180, "rotation", "from 0 to 180 degrees", self.rotation)
         _require(0 <= self.shift <= 14, "shift", "from 0 to 14 pixels", self.shift)
+        _require(0 <= self.zoom <= 1, "zoom", "from 0 to 1", self.zoom)
+        _require(0 <= self.shear <= 1, "shear", "from 0 to 1", self.shear)
+        _require(0 <= self.elastic <= 14, "elastic", "from 0 to 14 pixels", self.elastic)
+        _require(0 <= self.erase <= 14, "erase", "from 0 to 14 pixels", self.erase)
+        _require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
+        _require(0 < self.temperature <= 100, "temperature", "more than 0 and at most 100", self.temperature)
+        _require(1 <= self.views <= 1000, "views", "from 1 to 1000", self.views)
         _require(self.patience >= 0, "patience", "0 or more", self.patience)
         if (self.patience or self.best_epoch) and validation is None:
             raise InputError("patience and best_epoch choose by validation digits, and there are none: hold some back.")
-
-    @contextmanager
-    def _enough_memory(self) -> Iterator[None]:
-        """Tell of too little memory in a sentence; each back end has an exception of its own for it."""
-        try:
-            yield
-        except Exception as problem:
-            if type(problem).__name__ not in OUT_OF_MEMORY and "RESOURCE_EXHAUSTED" not in str(problem):
-                raise
-            raise MnistryError(
-                f"There is not enough memory for width {self.width} and batch_size {self.batch_size}: lower them."
-            ) from problem
+        if self.best_epoch and self.ema:
+            raise InputError("best_epoch keeps one epoch's weights and ema the mean of many: choose one of them.")
 
     def _build(self) -> Any:
         if self.network is None:
@@ -131,20 +166,23 @@ class NeuralClassifier(DigitClassifier):
         rate: Any = self.learning_rate
         if self.schedule == "cosine":
             steps = self.epochs * batches
+            up = int(steps * self.warm_up)
             rate = keras.optimizers.schedules.CosineDecay(
-                0.0, steps - steps // 5, warmup_target=self.learning_rate, warmup_steps=steps // 5
-            )
+                0.0 if up else self.learning_rate, steps - up, warmup_target=self.learning_rate if up else None,
+                warmup_steps=up,
+            )  # fmt: skip
+        mean = {"use_ema": True, "ema_momentum": self.ema} if self.ema else {}
+        if self.teacher:
+            loss = divergence(keras, self.temperature)
+        else:
+            loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing)
         self.model_.compile(
-            keras.optimizers.Adam(rate, weight_decay=self.weight_decay or None),
-            keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing),
-            metrics=["accuracy"],
+            keras.optimizers.Adam(rate, weight_decay=self.weight_decay or None, **mean), loss, metrics=["accuracy"]
         )
 
-    def _fit(
-        self, keras: ModuleType, data: Any, batches: int, validation: Pair | None, progress: Progress | None
-    ) -> None:
+    def _fit(self, keras: ModuleType, data: Any, validation: Pair | None, progress: Progress | None) -> None:
         """Run the epochs; the rows of `history_` carry Keras' own names and the seconds."""
-        watch = _watch(keras, self.epochs, batches, progress)
+        watch = _watch(keras, self.epochs, len(data), progress)
         callbacks = [watch, keras.callbacks.TerminateOnNaN(raise_error=True)]
         if self.patience or self.best_epoch:
             patience = self.patience or self.epochs
@@ -192,38 +230,41 @@ def _watch(keras: ModuleType, epochs: int, batches: int, progress: Progress | No
     return Watch()
 
 
-def _batches(keras: ModuleType, X: Images, y: Labels, size: int, shift: int) -> Any:
-    """Shuffled batches of (images, one-hot labels), moved a little where asked; anew in every epoch."""
+def _batches(keras: ModuleType, digits: Digits, size: int) -> Any:
+    """Shuffled batches of (images, probabilities of the classes), anew in every epoch."""
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.generator = np.random.default_rng(np.random.randint(2**31))  # from the seeded global state
-            self.one_hot = np.eye(10, dtype=np.float32)[y]
             self.on_epoch_end()
 
         def on_epoch_end(self) -> None:
-            self.order = self.generator.permutation(len(X))
+            self.order = digits.generator.permutation(len(digits))
 
         def __len__(self) -> int:
-            return -(-len(X) // size)
+            return -(-len(digits) // size)
 
         def __getitem__(self, index: int) -> tuple[Images, NDArray[np.float32]]:
-            chosen = self.order[index * size : (index + 1) * size]
-            return shifted(X[chosen], shift, self.generator), self.one_hot[chosen]
+            return digits.batch(self.order[index * size : (index + 1) * size])
 
     return Batches()
 
 
-def shifted(images: Images, most: int, generator: np.random.Generator) -> Images:
-    """Move each image by up to `most` pixels in both directions; paper comes in from the border."""
-    if not most:
-        return images
-    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, images.shape[1:], axis=(1, 2))
-    top, left = generator.integers(0, 2 * most + 1, (2, len(images)))
-    moved: Images = windows[np.arange(len(images)), top, left]
-    return moved
+def _settle_batch_norm(keras: ModuleType, model: Any, data: Any) -> None:
+    """Take batch norm's statistics anew for these weights, as the plain mean over some batches."""
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for k in range(min(SETTLING, len(data)) if norms else 0):
+        for layer in norms:
+            layer.momentum = k / (k + 1)
+        model(data[k][0], training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _in_float32(trained: Any, clean: Any) -> Any:
+    clean.set_weights(trained.get_weights())
+    return clean
 
 
 def load_neural(path: Path) -> NeuralClassifier:
@@ -231,48 +272,6 @@ def load_neural(path: Path) -> NeuralClassifier:
     classifier = NeuralClassifier()
     classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
     return classifier
-
-
-def load_keras() -> ModuleType:
-    """Keras, on TensorFlow unless KERAS_BACKEND says otherwise, without TensorFlow's chatter at start-up."""
-    if "keras" not in sys.modules:
-        backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        if backend not in BACKENDS:
-            raise MnistryError(f"KERAS_BACKEND is {', '.join(BACKENDS)}, not {backend!r}.")
-        try:
-            with quiet_stderr():
-                _start_keras()
-        except ModuleNotFoundError as problem:
-            if problem.name == backend:
-                raise MnistryError(f"KERAS_BACKEND={backend} wants {backend}, which is not installed.") from problem
-            raise
-        except ValueError as problem:  # of the user's own ~/.keras/keras.json
-            raise MnistryError(f"Keras does not start: {problem}") from problem
-    import keras
-
-    return keras
-
-
-def _start_keras() -> None:
-    """Import Keras as our networks want it, whatever ~/.keras/keras.json says, and start its devices."""
-    import keras
-
-    keras.config.set_image_data_format("channels_last")
-    keras.config.set_floatx("float32")
-    keras.ops.zeros(1)  # the first operation starts the devices, which chatter too
-
-
-@contextmanager
-def _seeded(keras: ModuleType, seed: int | None) -> Iterator[None]:
-    """Seed Keras (at random if `seed` is None), and give Python's and NumPy's own generators back as they were."""
-    python, numpy = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(secrets.randbits(32) if seed is None else seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def _require(holds: bool, name: str, expected: str, value: Any) -> None:
