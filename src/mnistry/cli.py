@@ -131,15 +131,11 @@ def compare(options: argparse.Namespace) -> int:
     """Train what is missing and set recipes side by side: a table, as CSV, as JSON and as a page with pictures."""
     from mnistry import compare, terminal
     from mnistry.dataset import load
-    from mnistry.models import find_recipe
 
-    for name in options.recipes:
-        find_recipe(name)
     settings = Settings.from_environment()
     with terminal.download_bar(options.quiet) as bar:
         data = load(options.dataset, settings=settings, progress=bar)
-    out = Path(options.out) if options.out else compare.default_place(options.recipes, data, settings)
-    compare.check_place(out)
+    out = compare.place(options.out, options.recipes, data, settings)
     tell = None if options.quiet else terminal.say
     comparison = compare.compare(options.recipes, options.seeds, data, settings, tell)
     page = compare.save(comparison, data, out)

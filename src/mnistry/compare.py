@@ -73,13 +73,16 @@ def plan(
     settings: Settings,
     tell: Tell | None = None,
 ) -> list[Wanted]:
-    """Every run that the comparison wants, the first seed of each recipe first. Raises MnistryError."""
-    chosen = [find_recipe(name) for name in dict.fromkeys(recipes or RECIPES)]
-    listed = {recipe.name: _seeds(recipe, seeds) for recipe in chosen}
-    pairs = [(place, recipe, seed) for recipe in chosen for place, seed in enumerate(listed[recipe.name])]
+    """Every run that the comparison wants, in the table's order: what builds on other recipes comes after them.
+
+    Raises MnistryError.
+    """
+    names = {find_recipe(name).name for name in recipes} or set(RECIPES)
     return [
         Wanted(recipe, seed, find_finished(settings.runs, identity(recipe, seed, data), tell))
-        for _, recipe, seed in sorted(pairs, key=lambda pair: pair[0])
+        for recipe in RECIPES.values()
+        if recipe.name in names
+        for seed in _seeds(recipe, seeds)
     ]
 
 
@@ -138,7 +141,7 @@ def train_apart(recipe: Recipe, seed: int, dataset: str, settings: Settings, sho
 
 def save(comparison: Comparison, data: Dataset, folder: Path) -> Path:
     """Write comparison.html, .json and .csv and the PNG files; return the page's path. Raises MnistryError."""
-    check_place(folder)
+    _check_place(folder)
     pictures = draw(comparison)
     page = render(comparison, data, pictures)
     with writing(folder, replace=folder.exists()) as draft:
@@ -150,9 +153,19 @@ def save(comparison: Comparison, data: Dataset, folder: Path) -> Path:
     return draft.folder / "comparison.html"
 
 
-def check_place(folder: Path) -> None:
-    """Raise MnistryError unless a comparison can be written there: before hours are spent on one."""
-    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or _is_comparison(folder))):
+def place(out: str | None, recipes: Sequence[str], data: Dataset, settings: Settings) -> Path:
+    """The folder to save to: `out`, or one under MNISTRY_HOME, where a later comparison of the same takes its place.
+
+    Raises MnistryError if nothing can be written there: before hours are spent on a comparison.
+    """
+    names = "-".join(dict.fromkeys(recipes)) or "all"
+    folder = Path(out) if out else settings.home / "comparisons" / f"{data.name}-{names[:100]}"
+    _check_place(folder)
+    return folder
+
+
+def _check_place(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and _is_comparison(folder)):
         raise MnistryError(f"{folder} holds something else than a comparison: choose another --out.")
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
@@ -161,13 +174,8 @@ def check_place(folder: Path) -> None:
         )
 
 
-def default_place(recipes: Sequence[str], data: Dataset, settings: Settings) -> Path:
-    """Where a comparison of these recipes stands under MNISTRY_HOME; a later one of the same takes its place."""
-    names = "-".join(dict.fromkeys(recipes)) or "all"
-    return settings.home / "comparisons" / f"{data.name}-{names[:100]}"
-
-
 def _is_comparison(folder: Path) -> bool:
+    """Whether there is nothing in the folder but what `save` writes: only then it may be replaced."""
     return {path.name for path in folder.iterdir()} <= {
         "manifest.json", "comparison.html", "comparison.json", "comparison.csv", *(f"{name}.png" for name in PICTURES)
     }  # fmt: skip
