@@ -382,7 +382,7 @@ def test_the_command_prints_the_table_or_csv(command, tmp_path: Path):
     code, out, _ = command("compare", "dense", "logistic", *DIGITS, "--seeds", "0,3", "--out", tmp_path / "out")
     assert code == 0
     assert "Test accuracy on digits, 360 digits" in out
-    assert re.search(r"│ dense +│ \d\d\.\d\d ± \d\.\d\d │ +2 │", out)
+    assert re.search(r"^ *dense +\d\d\.\d\d ± \d\.\d\d +2 +\d\.\d{4} ", out, re.MULTILINE)
     assert re.search(r"(is better than|cannot be told from) (dense|logistic): \+\d\.\d\d points", out)
     assert "Of one run only, so without a spread: logistic." in out
     assert "comparison.html" in out

@@ -15,7 +15,7 @@ from mnistry.models import RECIPES
 
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-COMMANDS = {"fetch", "models", "train", "evaluate", "report", "read", "export"}
+COMMANDS = {"fetch", "models", "train", "evaluate", "report", "compare", "read", "export"}
 
 
 def blocks(text: str, kind: str) -> list[str]:
@@ -70,6 +70,8 @@ def test_the_readme_commands_run(command, workplace: Path, monkeypatch: pytest.M
             if not (REAL / "t10k-images-idx3-ubyte.gz").is_file():
                 continue
             monkeypatch.setenv("MNISTRY_DATA", str(REAL))
+        if arguments == ["compare"]:
+            arguments += ["logistic"]  # not all of them
         code, _, err = command(*arguments)
         monkeypatch.delenv("MNISTRY_DATA", raising=False)
         assert code == 0, f"{line}: {err}"

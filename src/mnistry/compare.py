@@ -208,7 +208,7 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     own["MNISTRY_OFFLINE"] = "1" if settings.offline else "0"
     with suppress(OSError, ValueError):
         if sys.stderr.isatty():
-            own |= {"FORCE_COLOR": "1", "COLUMNS": os.get_terminal_size(sys.stderr.fileno()).columns}
+            own |= {"FORCE_COLOR": "1", "COLUMNS": os.get_terminal_size(sys.stderr.fileno()).columns or 80}
     return os.environ | {name: str(value) for name, value in own.items()}
 
 

@@ -238,5 +238,8 @@ def _notes(runs: Sequence[Run]) -> list[str]:
         {run.info["recipe"] for run in runs if sum(r.info["recipe"] == run.info["recipe"] for r in runs) == 1}
     )
     if alone:
-        notes.append(f"Of one run only, so without a spread: {', '.join(alone)}.")
+        notes.append(
+            f"Of one run only, so without a spread: {', '.join(alone)}. Where chance has a part in the fit, what is "
+            "said here holds for that run, not for its recipe."
+        )
     return notes

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -177,19 +178,30 @@ def recipes(table: list[dict[str, Any]]) -> None:
 def comparison(table: Mapping[str, Any]) -> None:
     """The recipes side by side, the most accurate first; below, which neighbours can be told apart."""
     about = table["about"]
-    rows = Table("recipe", title=f"Test accuracy on {about['dataset']}, {about['n']['test']:,} digits")
-    for name in ("accuracy, %", "runs", "loss", "cal. error", "parameters", "file, KB", "fit, s", "µs/image"):
-        rows.add_column(name, justify="right", no_wrap=True)
+    rows = Table(
+        title=f"Test accuracy on {about['dataset']}, {about['n']['test']:,} digits", box=SIMPLE_HEAD, padding=0
+    )
+    rows.add_column("recipe", no_wrap=True)
+    for name in (
+        "accuracy, %",
+        "runs",
+        "loss",
+        "calib.\nerror",
+        "param-\neters",
+        "file,\nKB",
+        "fit,\ns",
+        "µs an\nimage",
+    ):
+        rows.add_column(f" {name}".replace("\n", "\n "), justify="right", no_wrap=True)
     for row in table["rows"]:
         spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
         rows.add_row(
-            row["recipe"], f"{100 * row['accuracy']:.2f}{spread}", str(row["runs"]), f"{row['nll']:.4f}",
+            row["recipe"], f" {100 * row['accuracy']:.2f}{spread}", str(row["runs"]), f"{row['nll']:.4f}",
             f"{row['ece']:.4f}", f"{row['parameters']:,}" if row["parameters"] else "-",
-            f"{row['model_bytes'] / 1000:,.0f}", f"{row['fit_seconds']:,.1f}", f"{row['microseconds']:,.1f}",
+            f"{row['model_bytes'] / 1000:,.0f}", _figures(row["fit_seconds"]), _figures(row["microseconds"]),
         )  # fmt: skip
     console = stdout()
-    if not console.is_terminal:
-        console.width = 120  # a file has room
+    console.width = max(console.width, console.measure(rows).maximum)  # in a small window it folds, but is whole
     console.print(rows)
     for pair in table["pairs"]:
         low, high = (f"{100 * end:+.2f}" for end in pair["interval"])
@@ -208,6 +220,10 @@ def _count(number: int | None) -> str:
 
 def _line(text: str) -> None:
     stdout().print(text, soft_wrap=True)  # the terminal folds it, a file keeps it whole
+
+
+def _figures(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}"
 
 
 def _cell(n: int, diagonal: bool) -> str:
