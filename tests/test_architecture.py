@@ -13,12 +13,16 @@ PACKAGE = ROOT / "src" / "mnistry"
 # A room imports only from rows above its own, never from its own.
 ROWS = [
     {"settings", "form", "quiet"},
-    {"download", "picture", "metrics", "runs", "figures", "terminal"},
+    {"download", "picture", "metrics", "runs", "figures", "terminal", "space"},
     {"sources", "reader", "contract"},
     {"dataset", "neural", "classical"},
     {"networks", "export", "report"},
     {"models"},
-    {"training"},
+    {"training", "trial", "study"},
+    {"crew"},
+    {"cluster"},
+    {"tuning"},
+    {"study_report"},
     {"cli"},
 ]
 HEAVY = [

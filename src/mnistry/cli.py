@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as problem:  # a full disk under the output, a name that is too long, ...
         _abandon_stdout()
         return _fail(f"The system refuses: {problem}.")
-    except KeyboardInterrupt:
-        print("mnistry: interrupted; nothing half-written was kept.", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        print(f"mnistry: {end if end.args else 'interrupted; nothing half-written was kept.'}", file=sys.stderr)
         return INTERRUPTED
     except MemoryError:
         return _fail("There is not enough memory for this: lower batch_size or width, or take a smaller input.")
@@ -86,17 +86,43 @@ def train(options: argparse.Namespace) -> int:
     from mnistry.models import find_recipe
     from mnistry.training import train
 
-    recipe = find_recipe(options.recipe).changed(_changes(options))
+    name, found, origin = _source(options)
+    recipe = find_recipe(name).changed(found | _changes(options))
     validation = recipe.validation if options.validation is None else options.validation
     with terminal.download_bar(options.quiet) as tell:
         data = load(options.dataset, validation, options.seed, progress=tell)
     with terminal.training_bar(recipe.name, options.quiet) as tell_training:
-        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training)
+        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin)
     if options.json:
         _print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
     else:
         terminal.results(_shown(run.folder), run.metrics, run.info["seconds"])
         print(f"See it: mnistry report {_shown(run.folder)}")
+    return DONE
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Search a recipe's settings, in one process or many, and go on where it was interrupted."""
+    from mnistry import terminal
+    from mnistry.study_report import write_study_report
+    from mnistry.tuning import tune
+
+    with terminal.download_bar(options.quiet) as download, terminal.tuning_bar(options.recipe, options.quiet) as tell:
+        tuned = tune(
+            options.recipe, options.trials, options.dataset, options.validation, options.seed,
+            options.study, options.storage, options.workers, options.ray,
+            space=_pairs("--space", "learning_rate=0.001:0.1:log", options.space), fixed=_changes(options),
+            progress=tell, download=download,
+        )  # fmt: skip
+    page = write_study_report(tuned, Settings.from_environment().home / "studies")
+    summary = tuned.summary() | {"page": str(page)}
+    if options.json:
+        _print_json(summary)
+    else:
+        terminal.tuned(summary, _shown(page))
+    if summary["best"] is None:
+        print(f"mnistry: no trial came to its end; {page} has the reasons.", file=sys.stderr)
+        return SOME_FAILED
     return DONE
 
 
@@ -180,7 +206,12 @@ def _parser() -> argparse.ArgumentParser:
 
     command(fetch)
     command(models)
-    _training_arguments(command(train))
+    training = command(train)
+    _training_arguments(training, nargs="?")
+    training.add_argument("--from", dest="source", metavar="STUDY", help="take the best settings of this study")
+    training.add_argument("--storage", metavar="URL", help="where that study is, if not under MNISTRY_HOME")
+    training.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
+    _tuning_arguments(command(tune))
     evaluating = command(evaluate)
     _run_argument(evaluating)
     evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
@@ -200,8 +231,8 @@ def _run_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _training_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="a name from `mnistry models`")
+def _training_arguments(parser: argparse.ArgumentParser, **recipe: Any) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", **recipe, help="a name from `mnistry models`")
     parser.add_argument("--dataset", default="auto", help="mnist, digits, or auto: MNIST where it can be had")
     parser.add_argument(
         "--validation",
@@ -215,7 +246,18 @@ def _training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
     )
-    parser.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
+
+
+def _tuning_arguments(parser: argparse.ArgumentParser) -> None:
+    _training_arguments(parser)
+    parser.add_argument("--trials", type=_count, required=True, metavar="N", help="finished trials that are wanted")
+    parser.add_argument(
+        "--space", action="append", default=[], metavar="KEY=LOW:HIGH[:log]|A,B,C", help="search a setting there"
+    )
+    parser.add_argument("--study", metavar="NAME", help="the name to keep it under (default: the recipe's)")
+    parser.add_argument("--storage", metavar="URL", help="sqlite:///FILE, or postgresql://... for several machines")
+    parser.add_argument("--workers", type=_count, metavar="N", help="trials at the same time (default: 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="run the trials on this Ray cluster, HOST:PORT, or local")
 
 
 def _validation(text: str) -> float | str:
@@ -233,17 +275,42 @@ def _seed(text: str) -> int:
     raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, not {text!r}")
 
 
-def _changes(options: argparse.Namespace) -> dict[str, str]:
-    changes = {}
-    for pair in options.set:
-        key, equals, value = pair.partition("=")
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text[:20]!r}")
+
+
+def _pairs(option: str, example: str, texts: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
         if not equals:
-            raise MnistryError(f"--set takes KEY=VALUE, such as learning_rate=0.01, not {pair!r}.")
-        changes[key] = value
+            raise MnistryError(f"{option} takes KEY=VALUE, such as {example}, not {text!r}.")
+        pairs[key] = value
+    return pairs
+
+
+def _changes(options: argparse.Namespace) -> dict[str, str]:
+    changes = _pairs("--set", "learning_rate=0.01", options.set)
     for name in ("epochs", "batch_size"):
         if (value := getattr(options, name)) is not None:
             changes[name] = value
     return changes
+
+
+def _source(options: argparse.Namespace) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
+    """The recipe to train, the settings that a study has found for it, and where they come from."""
+    if options.source is None:
+        if options.recipe is None:
+            raise MnistryError("Train what? Expected a RECIPE from `mnistry models`, or --from STUDY.")
+        return options.recipe, {}, None
+    from mnistry.study import best_settings, find_store
+
+    recipe, found, origin = best_settings(find_store(options.source, options.storage))
+    if options.recipe not in (None, recipe):
+        raise MnistryError(f"The study {options.source} is of the recipe {recipe}, not {options.recipe}.")
+    return recipe, found, origin
 
 
 # --- Shared -----------------------------------------------------------------------------------------------

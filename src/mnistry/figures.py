@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 TEXT = "#1f2934"  # in the SVG it becomes the page's own colour, so that it is readable on light and dark
@@ -132,6 +133,42 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Figure:
     axes.set(xlabel="probability of the answer", ylabel="share of right answers", xlim=(0, 1.03), ylim=(0, 1.03))
     axes.grid()
     axes.legend(loc="upper left", frameon=False, labelcolor=TEXT)
+    return figure
+
+
+def search(accuracies: Sequence[float | None]) -> Figure:
+    """The accuracy of each trial in order (None: it has none), and the best so far as a line."""
+    figure, axes = _figure(5.0, 2.9)
+    places = [k for k, accuracy in enumerate(accuracies) if accuracy is not None]
+    values = [accuracy for accuracy in accuracies if accuracy is not None]
+    axes.scatter(places, values, s=22, color=BLUE, label="a trial", zorder=2)
+    axes.step(places, np.maximum.accumulate(values), where="post", color=ORANGE, label="best so far")
+    axes.set(xlabel="finished trial", ylabel="validation accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y")
+    axes.legend(frameon=False, labelcolor=TEXT, loc="lower right")
+    return figure
+
+
+def importance(shares: Mapping[str, float]) -> Figure:
+    """How much each setting matters, as shares of 1."""
+    figure, axes = _figure(5.0, 0.8 + 0.35 * len(shares))
+    names = list(shares)[::-1]
+    axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.65)
+    for place, name in enumerate(names):
+        axes.text(shares[name] + 0.01, place, f"{shares[name]:.0%}", va="center", fontsize=8, color=TEXT)
+    axes.set(xlabel="importance", xlim=(0, 1.1))
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def slices(key: str, values: Sequence[Any], accuracies: Sequence[float], log: bool) -> Figure:
+    """The accuracy of each trial over one of its settings."""
+    figure, axes = _figure(5.0, 2.6)
+    words = not isinstance(values[0], int | float) or isinstance(values[0], bool)
+    axes.scatter([str(value) for value in values] if words else values, accuracies, s=22, color=BLUE, zorder=2)
+    axes.set(xlabel=key, ylabel="validation accuracy", **({"xscale": "log"} if log else {}))
+    axes.grid(axis="y")
     return figure
 
 

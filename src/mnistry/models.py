@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from mnistry.settings import MnistryError
+from mnistry.space import Choice, Domain, Range, read_domain
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Recipe:
     make: Callable[..., Any]
     settings: Mapping[str, Any]
     validation: float = 0.1  # share of the training digits that are held back
+    space: Mapping[str, Domain] = field(default_factory=dict)  # what `tune` may try, by setting
 
     def build(self, seed: int | None = None) -> Any:
         """A new classifier with these settings."""
@@ -33,13 +36,30 @@ class Recipe:
             raise MnistryError(f"Changes are settings by name, such as {{'epochs': 3}}, not {changes!r}.")
         settings = dict(self.settings)
         for key, value in changes.items():
-            if key not in settings:
-                raise MnistryError(
-                    f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), settings)}. It has: "
-                    f"{', '.join(settings)}."
-                )
+            self._check_setting(key)
             settings[key] = _as_type(key, value, type(settings[key]))
         return replace(self, settings=MappingProxyType(settings))
+
+    def searched(self, domains: Mapping[str, str], fixed: Mapping[str, Any]) -> "Recipe":
+        """The recipe with some settings fixed and the search space of others as written. Raises MnistryError."""
+        changed = self.changed(fixed)
+        space = {key: domain for key, domain in self.space.items() if key not in fixed}
+        for key, text in domains.items():
+            self._check_setting(key)
+            if key in fixed:
+                raise MnistryError(f"The setting {key} is both fixed and searched: leave out its --set or its --space.")
+            kind = type(self.settings[key])
+            space[key] = read_domain(key, text, partial(_as_type, key, kind=kind))
+        if not space:
+            raise MnistryError(f"Recipe {self.name} has nothing to search: name settings, as in --space C=0.01:10:log.")
+        return replace(changed, space=MappingProxyType(space))
+
+    def _check_setting(self, key: Any) -> None:
+        if key not in self.settings:
+            raise MnistryError(
+                f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), self.settings)}. It has: "
+                f"{', '.join(self.settings)}."
+            )
 
 
 def _logistic(C: float, max_iter: int, tol: float, random_state: int | None) -> Any:
@@ -68,17 +88,24 @@ RECIPES = {
         Recipe(
             "logistic", "logistic regression on the pixels (scikit-learn)", "classical", 7_850, _logistic,
             {"C": 0.1, "max_iter": 1000, "tol": 1e-4},
+            space={"C": Range(0.001, 10.0, log=True)},
         ),
         Recipe(
             "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _neural("dense_network"),
             {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "schedule": "cosine",
              "weight_decay": 0.0, "label_smoothing": 0.0, "shift": 0, "patience": 0, "best_epoch": False},
             validation=0.2,
+            space={"width": Range(32, 512, log=True), "learning_rate": Range(0.0003, 0.03, log=True),
+                   "batch_size": Choice((32, 64, 128, 256)), "schedule": Choice(("constant", "cosine")),
+                   "shift": Range(0, 2)},
         ),
         Recipe(
             "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _neural("cnn_network"),
             {"width": 24, "epochs": 8, "batch_size": 128, "learning_rate": 0.01, "schedule": "cosine",
              "weight_decay": 0.01, "label_smoothing": 0.0, "shift": 2, "patience": 0, "best_epoch": False},
+            space={"width": Range(12, 32), "learning_rate": Range(0.001, 0.05, log=True),
+                   "batch_size": Choice((64, 128, 256)), "weight_decay": Range(0.0001, 0.1, log=True),
+                   "shift": Range(0, 3)},
         ),
     )
 }  # fmt: skip
