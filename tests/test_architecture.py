@@ -23,6 +23,7 @@ ROWS = [
     {"cluster"},
     {"tuning"},
     {"study_report"},
+    {"tuning_command"},
     {"cli"},
 ]
 HEAVY = [

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from mnistry import __version__
 from mnistry.settings import MnistryError, Settings
+from mnistry.tuning_command import find_source, tuning_arguments
 
 DONE, SOME_FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -86,7 +87,7 @@ def train(options: argparse.Namespace) -> int:
     from mnistry.models import find_recipe
     from mnistry.training import train
 
-    name, found, origin = _source(options)
+    name, found, origin = find_source(options)
     recipe = find_recipe(name).changed(found | _changes(options))
     validation = recipe.validation if options.validation is None else options.validation
     with terminal.download_bar(options.quiet) as tell:
@@ -102,28 +103,10 @@ def train(options: argparse.Namespace) -> int:
 
 
 def tune(options: argparse.Namespace) -> int:
-    """Search a recipe's settings, in one process or many, and go on where it was interrupted."""
-    from mnistry import terminal
-    from mnistry.study_report import write_study_report
-    from mnistry.tuning import tune
+    """Search a recipe's settings, in one process or many; the same command goes on where it was interrupted."""
+    from mnistry import tuning_command
 
-    with terminal.download_bar(options.quiet) as download, terminal.tuning_bar(options.recipe, options.quiet) as tell:
-        tuned = tune(
-            options.recipe, options.trials, options.dataset, options.validation, options.seed,
-            options.study, options.storage, options.workers, options.ray,
-            space=_pairs("--space", "learning_rate=0.001:0.1:log", options.space), fixed=_changes(options),
-            progress=tell, download=download,
-        )  # fmt: skip
-    page = write_study_report(tuned, Settings.from_environment().home / "studies")
-    summary = tuned.summary() | {"page": str(page)}
-    if options.json:
-        _print_json(summary)
-    else:
-        terminal.tuned(summary, _shown(page))
-    if summary["best"] is None:
-        print(f"mnistry: no trial came to its end; {page} has the reasons.", file=sys.stderr)
-        return SOME_FAILED
-    return DONE
+    return DONE if tuning_command.tune(options, _changes(options)) else SOME_FAILED
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -211,7 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--from", dest="source", metavar="STUDY", help="take the best settings of this study")
     training.add_argument("--storage", metavar="URL", help="where that study is, if not under MNISTRY_HOME")
     training.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
-    _tuning_arguments(command(tune))
+    tuning = command(tune)
+    _training_arguments(tuning)
+    tuning_arguments(tuning)
     evaluating = command(evaluate)
     _run_argument(evaluating)
     evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
@@ -248,18 +233,6 @@ def _training_arguments(parser: argparse.ArgumentParser, **recipe: Any) -> None:
     )
 
 
-def _tuning_arguments(parser: argparse.ArgumentParser) -> None:
-    _training_arguments(parser)
-    parser.add_argument("--trials", type=_count, required=True, metavar="N", help="finished trials that are wanted")
-    parser.add_argument(
-        "--space", action="append", default=[], metavar="KEY=LOW:HIGH[:log]|A,B,C", help="search a setting there"
-    )
-    parser.add_argument("--study", metavar="NAME", help="the name to keep it under (default: the recipe's)")
-    parser.add_argument("--storage", metavar="URL", help="sqlite:///FILE, or postgresql://... for several machines")
-    parser.add_argument("--workers", type=_count, metavar="N", help="trials at the same time (default: 1)")
-    parser.add_argument("--ray", metavar="ADDRESS", help="run the trials on this Ray cluster, HOST:PORT, or local")
-
-
 def _validation(text: str) -> float | str:
     if text == "writers":
         return text
@@ -275,42 +248,17 @@ def _seed(text: str) -> int:
     raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, not {text!r}")
 
 
-def _count(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text[:20]!r}")
-
-
-def _pairs(option: str, example: str, texts: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise MnistryError(f"{option} takes KEY=VALUE, such as {example}, not {text!r}.")
-        pairs[key] = value
-    return pairs
-
-
 def _changes(options: argparse.Namespace) -> dict[str, str]:
-    changes = _pairs("--set", "learning_rate=0.01", options.set)
+    changes = {}
+    for pair in options.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise MnistryError(f"--set takes KEY=VALUE, such as learning_rate=0.01, not {pair!r}.")
+        changes[key] = value
     for name in ("epochs", "batch_size"):
         if (value := getattr(options, name)) is not None:
             changes[name] = value
     return changes
-
-
-def _source(options: argparse.Namespace) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
-    """The recipe to train, the settings that a study has found for it, and where they come from."""
-    if options.source is None:
-        if options.recipe is None:
-            raise MnistryError("Train what? Expected a RECIPE from `mnistry models`, or --from STUDY.")
-        return options.recipe, {}, None
-    from mnistry.study import best_settings, find_store
-
-    recipe, found, origin = best_settings(find_store(options.source, options.storage))
-    if options.recipe not in (None, recipe):
-        raise MnistryError(f"The study {options.source} is of the recipe {recipe}, not {options.recipe}.")
-    return recipe, found, origin
 
 
 # --- Shared -----------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class RayCrew:
     @property
     def size(self) -> int:
         """How many processors the cluster has now, or `most`."""
-        cores = int(ray.cluster_resources().get("CPU", 1))
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cores = int(resources.get("CPU", 1))
         return max(1, cores if self._most is None else min(self._most, cores))
 
     def start(self, number: int, order: Order) -> None:
