@@ -132,9 +132,18 @@ def _knock(address: str) -> None:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise MnistryError(f"A Ray address is HOST:PORT, such as 10.0.0.1:{DEFAULT_PORT}, or local, not {address!r}.")
     try:
-        socket.create_connection((host, int(port)), PATIENCE).close()
+        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as door:
+            if "RAY_USE_TLS" not in os.environ and not _speaks_http2(door):
+                raise OSError("whoever listens there is no Ray cluster")
     except OSError as problem:
         raise MnistryError(
             f"Nobody answers at the Ray address {address} ({problem}): start the cluster with ray start --head, "
             "or take --ray local."
         ) from problem
+
+
+def _speaks_http2(door: socket.socket) -> bool:
+    """Whether the other side is a gRPC server, as Ray's are: it answers our settings with its own (RFC 9113, 3.4)."""
+    door.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    head = door.recv(9)
+    return len(head) == 9 and head[3] == 4
