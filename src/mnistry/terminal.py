@@ -131,6 +131,54 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
         yield tell
 
 
+@contextmanager
+def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Give a function to tell of a search: done, trials, running, best, news. A line stays for each trial."""
+    if quiet:
+        yield None
+        return
+    console = stderr()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} trials  {task.fields[figures]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
+
+        def tell(state: Any) -> None:
+            best = "" if state.best is None else f"best {state.best:.2%}  "
+            figures = f"{best}{state.running} running"
+            bar.update(task, total=state.trials, completed=state.done, description=recipe, figures=figures)
+            if state.news:
+                with suppress(OSError):
+                    console.print(f"{recipe} {state.news}", soft_wrap=True, markup=False)
+
+        yield tell
+
+
+def tuned(summary: Mapping[str, Any], page: str) -> None:
+    """The last lines of a search: the best trial, and what to do with it."""
+    best, of = summary["best"], summary["trials"]
+    digits = f"{summary['dataset']} (split: {summary['validation']})"
+    counted = ", ".join(f"{of[kind]} {kind}" for kind in ("complete", "pruned", "failed"))
+    if best:
+        settings = "  ".join(f"{key}={value}" for key, value in best["settings"].items())
+        _line(
+            f"[bold]{best['accuracy']:.2%}[/] of the validation digits of {digits} are right "
+            f"in trial {best['trial']}, the best; loss {best['nll']:.4f}."
+        )
+        stdout().print(f"Its settings: {settings}", soft_wrap=True, markup=False)
+    stdout().print(f"Trials: {counted}. The study {summary['study']} is kept in {summary['storage']}",
+                   soft_wrap=True, markup=False)  # fmt: skip
+    stdout().print(f"Look at {page}", soft_wrap=True, markup=False)
+
+
 def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:
     """The last lines of a training: what was reached and where it stands."""
     low, high = figures["accuracy_interval"]

@@ -34,13 +34,14 @@ def train(
     changes: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Run:
     """Train a recipe and return its finished run.
 
     `validation` is a fraction of the training digits, 0 for none, or "writers" (see `load`); None takes the
-    recipe's own. `changes` are settings of the recipe by name. The test digits are read once, after the last
-    epoch. The run stands at `out`, by default under MNISTRY_HOME, when everything is done, or not at all.
-    Raises MnistryError.
+    recipe's own. `changes` are settings of the recipe by name; `origin` is what run.json
+    says of where they come from. The test digits are read once, after the last epoch. The run stands at `out`,
+    by default under MNISTRY_HOME, when everything is done, or not at all. Raises MnistryError.
     """
     settings = settings or Settings.from_environment()
     recipe = (recipe if isinstance(recipe, Recipe) else find_recipe(recipe)).changed(changes or {})
@@ -64,6 +65,8 @@ def train(
         figures = _measure(classifier, data, proba)
         clock.lap("evaluate")
         info = _info(recipe, seed, data, classifier, clock.seconds) | others | {"parity": parity}
+        if origin:
+            info["settings_from"] = dict(origin)
         classifier.save(draft.path)
         (draft.path / "model.onnx").write_bytes(with_metadata(model, _card(info, figures)))
         np.save(draft.path / "test_probabilities.npy", proba)
