@@ -168,7 +168,7 @@ def recipes(table: list[dict[str, Any]]) -> None:
 
 
 def _count(number: int | None) -> str:
-    return "by the digits" if number is None else f"{number:,}"
+    return "-" if number is None else f"{number:,}"
 
 
 def _line(text: str) -> None:
