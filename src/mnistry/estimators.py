@@ -106,8 +106,8 @@ class PairwiseSVC(_Probable):
             X, y
         )
         self.support_vectors_ = machine.support_vectors_.astype(np.float32)
-        self.weights_ = _pair_weights(machine).astype(np.float32)
-        self.intercept_ = machine.intercept_.astype(np.float32)
+        self.weights_ = _pair_weights(machine).astype(np.float32).astype(np.float64)  # ONNX keeps them as float32
+        self.intercept_ = machine.intercept_
 
     def margins(self, X: Floats) -> NDArray[np.float64]:
         """The margin of each pair's machine, (n, 45): above 0 for the first class of the pair."""
@@ -117,7 +117,7 @@ class PairwiseSVC(_Probable):
             rows = np.asarray(X[start : start + BLOCK], np.float32)
             squares = (rows**2).sum(axis=1, keepdims=True) - 2 * (rows @ self.support_vectors_.T) + lengths
             kernel = np.exp(np.float32(-self.gamma) * squares.clip(0))
-            found[start : start + BLOCK] = kernel @ self.weights_ + self.intercept_
+            found[start : start + BLOCK] = kernel.astype(np.float64) @ self.weights_ + self.intercept_
         return found
 
     def predict_proba(self, X: Floats) -> NDArray[np.float64]:

@@ -117,8 +117,12 @@ def _support_vectors(graph: Graph, machine: PairwiseSVC, X: str) -> str:
     points = graph.add("Transpose", graph.pixels(vectors), perm=[1, 0])
     squares = _squares(graph, X, points, (vectors.astype(np.float64) ** 2).sum(axis=1))
     kernel = graph.add("Exp", graph.add("Mul", squares, graph.constant(-machine.gamma)))
-    sums = graph.add("MatMul", kernel, graph.constant(machine.weights_))
-    margins = graph.add("Add", sums, graph.constant(machine.intercept_))
+    kernel, weights = (
+        graph.add("Cast", factor, to=TensorProto.DOUBLE)  # thousands of terms: float32 would differ in the fourth place
+        for factor in (kernel, graph.constant(machine.weights_))
+    )
+    sums = graph.add("Add", graph.add("MatMul", kernel, weights), graph.constant(machine.intercept_, np.float64))
+    margins = graph.add("Cast", sums, to=TensorProto.FLOAT)
     signs = pair_signs()
     votes = [
         graph.add("MatMul", _log_expit(graph, margins, side * machine.slope_), graph.constant(signs == side))

@@ -263,7 +263,7 @@ def comparison(table: Mapping[str, Any]) -> None:
 
 
 def _count(number: int | None) -> str:
-    return "by the digits" if number is None else f"{number:,}"
+    return "-" if number is None else f"{number:,}"
 
 
 def _line(text: str) -> None:
