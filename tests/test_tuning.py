@@ -467,11 +467,11 @@ def test_a_back_end_that_does_not_exist_is_told_before_any_trial(command, monkey
 
 
 def test_the_page_shows_history_importance_and_every_trial(search, tmp_path: Path):
-    tuned, _ = search(lambda number, _: [done(0.9 + number / 100, 0.2)], 6)
+    tuned, _ = search(lambda number, _: [done(0.9 + number / 100, 0.2)], 6, space={"max_iter": "50:500"})
     page = write_study_report(tuned, tmp_path).read_text("utf-8")
-    assert page.count("<svg") == 3  # history, importance, C
+    assert page.count("<svg") == 4  # history, importance, C, max_iter
     assert page.count("<tr><td>") + page.count('<tr class="best">') >= 6
-    assert f"--set C={tuned.best.params['C']}" in page
+    assert f"--set C={tuned.best.params['C']} --set max_iter={tuned.best.params['max_iter']}<" in page
     assert "mnistry train --from logistic<" in page
     assert "This is not MNIST" in page
     assert re.findall(r'(?:src|href)\s*=\s*"(?!data:|#)([^"]+)"', page) == []
