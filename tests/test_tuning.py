@@ -19,6 +19,7 @@ import pytest
 
 from mnistry import study as studies
 from mnistry import tuning
+from mnistry.crew import THREADS
 from mnistry.dataset import load
 from mnistry.models import RECIPES, find_recipe
 from mnistry.settings import MnistryError, Settings
@@ -393,6 +394,13 @@ def test_a_trial_that_cannot_be_says_why(few_digits, settings: dict[str, Any], k
 # --- Real processes
 
 
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small fits on one thread each: on a busy machine more of them only wait for each other."""
+    for name in THREADS:
+        monkeypatch.setenv(name, "1")
+
+
 def processes(home: Path) -> list[int]:
     """The trials' processes of this home."""
     found = []
@@ -407,6 +415,7 @@ def processes(home: Path) -> list[int]:
 
 
 @LINUX
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_worker_is_replaced_and_no_trial_is_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("MNISTRY_HOME", str(tmp_path))
     killed: list[int] = []
@@ -424,6 +433,7 @@ def test_a_killed_worker_is_replaced_and_no_trial_is_lost(monkeypatch: pytest.Mo
 
 
 @LINUX
+@pytest.mark.usefixtures("one_thread")
 def test_a_search_survives_kill_9_and_goes_on(tmp_path: Path):
     home = tmp_path / "home"
     line = [sys.executable, "-m", "mnistry.cli", "tune", "logistic", "--trials", "3", "--dataset", "digits", "--json"]
@@ -457,11 +467,11 @@ def test_a_back_end_that_does_not_exist_is_told_before_any_trial(command, monkey
 
 
 def test_the_page_shows_history_importance_and_every_trial(search, tmp_path: Path):
-    tuned, _ = search(lambda number, _: [done(0.9 + number / 100, 0.2)], 6)
+    tuned, _ = search(lambda number, _: [done(0.9 + number / 100, 0.2)], 6, space={"max_iter": "50:500"})
     page = write_study_report(tuned, tmp_path).read_text("utf-8")
-    assert page.count("<svg") == 3  # history, importance, C
+    assert page.count("<svg") == 4  # history, importance, C, max_iter
     assert page.count("<tr><td>") + page.count('<tr class="best">') >= 6
-    assert f"--set C={tuned.best.params['C']}" in page
+    assert f"--set C={tuned.best.params['C']} --set max_iter={tuned.best.params['max_iter']}<" in page
     assert "mnistry train --from logistic<" in page
     assert "This is not MNIST" in page
     assert re.findall(r'(?:src|href)\s*=\s*"(?!data:|#)([^"]+)"', page) == []
@@ -474,11 +484,19 @@ def test_a_ray_address_that_nobody_answers_is_told_soon():
     from mnistry.cluster import RayCrew
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        threading.Thread(target=lambda: silent.accept()[0].sendall(b"220 mail.example\r\n"), daemon=True).start()
+
+        def greet() -> None:
+            with silent.accept()[0] as guest:
+                guest.sendall(b"220 mail.example\r\n")
+                guest.recv(100)
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
         start = time.monotonic()
         for address in ("127.0.0.1:9", "nowhere", f"127.0.0.1:{silent.getsockname()[1]}"):
             with pytest.raises(MnistryError, match="Ray address"):
                 RayCrew(address, ((), ()))  # type: ignore[arg-type]
+        greeter.join()
     assert time.monotonic() - start < 10
 
 
@@ -489,8 +507,9 @@ def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(monkeypatch: pytest.
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    second = cluster.add_node(num_cpus=1)
+    node = {"num_cpus": 1, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    second = cluster.add_node(**node)
     dead: list[int] = []
 
     def kill_a_node(state: tuning.Progress) -> None:

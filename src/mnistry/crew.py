@@ -43,6 +43,7 @@ class LocalCrew:
     def __init__(self, size: int) -> None:
         self.size = size
         self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._listeners: dict[int, threading.Thread] = {}
         self._events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
 
     def start(self, number: int, order: Order) -> None:
@@ -61,7 +62,8 @@ class LocalCrew:
         )
         self._processes[number] = process
         self._write(process, json.dumps(asdict(order)))
-        threading.Thread(target=self._listen, args=(number, process, errors), daemon=True).start()
+        self._listeners[number] = threading.Thread(target=self._listen, args=(number, process, errors), daemon=True)
+        self._listeners[number].start()
 
     def answer(self, number: int, go_on: bool) -> None:
         """Answer the trial's last event."""
@@ -75,37 +77,44 @@ class LocalCrew:
             return []
         while not self._events.empty():
             come.append(self._events.get())
+        for number, event in come:
+            if event["kind"] != "epoch":
+                self._listeners.pop(number).join()
+                del self._processes[number]
         return come
 
     def close(self) -> None:
         """Kill the processes that still run."""
         for process in self._processes.values():
-            if process.poll() is None:
-                process.kill()
-        for process in self._processes.values():
-            process.wait()
+            process.kill()
+        for listener in self._listeners.values():
+            listener.join()
 
     def _listen(self, number: int, process: "subprocess.Popen[str]", errors: IO[bytes]) -> None:
         """Pass the events of one process on; if it dies before its last one, say so."""
         final = False
-        with errors, suppress(ValueError):  # a line cut off by a kill is no JSON
-            for line in process.stdout or ():
-                event = json.loads(line)
-                final = event["kind"] != "epoch"
-                self._events.put((number, event))
-        code = process.wait()
-        if not final:
-            self._events.put((number, {"kind": "lost", "reason": _cause(code)}))
+        with errors:
+            with suppress(ValueError):  # a line cut off by a kill is no JSON
+                for line in process.stdout or ():
+                    event = json.loads(line)
+                    final = event["kind"] != "epoch"
+                    self._events.put((number, event))
+            with suppress(OSError), process:  # its pipes are closed; what it was still to be told is lost
+                pass
+            if not final:
+                self._events.put((number, {"kind": "lost", "reason": _cause(process.wait(), errors)}))
 
     @staticmethod
     def _write(process: "subprocess.Popen[str]", line: str) -> None:
-        with suppress(OSError):  # a process that has died is told by the listening thread
+        with suppress(OSError, ValueError):  # a process that has died is told by the listening thread
             assert process.stdin is not None
             process.stdin.write(line + "\n")
             process.stdin.flush()
 
 
-def _cause(code: int) -> str:
+def _cause(code: int, errors: IO[bytes]) -> str:
     if code < 0:
         return f"its process was killed by signal {-code}; too little memory is the usual cause"
-    return f"its process ended with exit code {code}"
+    errors.seek(0)
+    last = errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
+    return f"its process ended with exit code {code}{': ' if last else ''}{last}"

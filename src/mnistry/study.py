@@ -123,6 +123,8 @@ def create_study(store: Store, recipe: Recipe, about: Mapping[str, Any]) -> optu
         study.sampler = optuna.samplers.TPESampler(
             seed=about["seed"] + len(study.get_trials(deepcopy=False)), constant_liar=True
         )
+        if not store.is_file:
+            study.sampler.reseed_rng()  # leaders on several machines are not to draw the same
         study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
     return study
 

@@ -34,7 +34,7 @@ def draw(done: Sequence[FrozenTrial]) -> dict[str, Figure]:
     if not complete:
         return {}
     drawn = {"history": figures.search([trial.value for trial in done])}
-    if shares := importance(complete):
+    if len(complete[0].params) > 1 and (shares := importance(complete)):
         drawn["importance"] = figures.importance(shares)
     for key in complete[0].params:
         values = [trial.params[key] for trial in complete]
