@@ -13,14 +13,18 @@ PACKAGE = ROOT / "src" / "mnistry"
 # A room imports only from rows above its own, never from its own.
 ROWS = [
     {"settings", "form", "quiet"},
-    {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment"},
-    {"sources", "reader", "contract", "networks"},
-    {"dataset", "lessons", "classical"},
+    {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment", "space"},
+    {"sources", "reader", "contract", "networks", "estimators"},
+    {"dataset", "lessons", "classical", "graphs"},
     {"neural", "report", "comparison"},
     {"export", "ensemble", "comparison_page"},
     {"models"},
-    {"training"},
-    {"compare"},
+    {"training", "trial", "study"},
+    {"compare", "crew"},
+    {"cluster"},
+    {"tuning"},
+    {"study_report"},
+    {"tuning_command"},
     {"cli"},
 ]
 HEAVY = [

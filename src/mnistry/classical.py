@@ -1,4 +1,4 @@
-"""scikit-learn's own classifiers on the pixels."""
+"""Classifiers on the pixels: scikit-learn's own, and pipelines of them."""
 
 import time
 from pathlib import Path
@@ -8,9 +8,16 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
+from mnistry.estimators import BlockSums, DistanceVotes, GreyLevels, PairwiseSVC, steps_of
+
+MEASURED = 10_000  # of the training digits, for the history: neighbours and support vectors are slow to ask
+LEARNT = ("coef_", "intercept_", "mean_", "components_", "points_", "labels_", "support_vectors_", "weights_", "slope_")
 
 
 class PixelClassifier(DigitClassifier):
@@ -21,21 +28,29 @@ class PixelClassifier(DigitClassifier):
         self.random_state = random_state
 
     def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
-        """Fit a copy of `estimator`; sets `estimator_`, `history_` (one row) and `classes_`. Raises InputError."""
+        """Fit a copy of `estimator`; sets `estimator_`, `history_` (one row) and `classes_`. Raises InputError.
+
+        The history's figures are of at most 10 000 of the training digits, evenly taken.
+        """
         X, y = check_images(X), check_labels(y, len(X))
         missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
         if missing:
             raise InputError(f"Training wants digits of all ten classes: there is no {missing[0]}.")
+        if progress:
+            progress(0, 1, 0, 1, {})
         start = time.perf_counter()
         self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression())
-        if "random_state" in self.estimator_.get_params():
-            self.estimator_.set_params(random_state=self.random_state)
+        seeds = [key for key in self.estimator_.get_params() if f"__{key}".endswith("__random_state")]
+        self.estimator_.set_params(**dict.fromkeys(seeds, self.random_state))
         try:
-            self.estimator_.fit(flat(X), y)
+            with joblib.parallel_config("threading", n_jobs=-1):  # forests grow on all cores, with the same result
+                self.estimator_.fit(flat(X), y)
         except ValueError as problem:  # scikit-learn names the setting and its range itself
             raise InputError(str(problem)) from problem
         self.classes_ = np.arange(10)
-        self.history_ = [{"epoch": 1.0, **self._figures(X, y), "seconds": time.perf_counter() - start}]
+        seconds = time.perf_counter() - start
+        some = slice(None, None, -(-len(X) // MEASURED))
+        self.history_ = [{"epoch": 1.0, **self._figures(X[some], y[some]), "seconds": seconds}]
         if validation is not None:
             figures = self._figures(check_images(validation[0]), check_labels(validation[1], len(validation[0])))
             self.history_[0] |= {f"val_{key}": value for key, value in figures.items()}
@@ -54,15 +69,69 @@ class PixelClassifier(DigitClassifier):
 
     @property
     def layers_(self) -> list[dict[str, Any]]:
-        """The estimator as if it were a network of one layer."""
-        kind = type(self.estimator_).__name__
-        parameters = sum(np.size(getattr(self.estimator_, name, ())) for name in ("coef_", "intercept_"))
-        return [{"name": kind.lower(), "kind": kind, "output": [10], "parameters": int(parameters)}]
+        """The estimator's steps as if they were the layers of a network.
+
+        `parameters` are the numbers that were learnt, kept digits among them; in trees each split and each leaf is one.
+        """
+        steps = steps_of(self.estimator_)
+        widths = [*(step.n_features_in_ for step in steps[1:]), 10]
+        return [
+            {"name": kind.lower(), "kind": kind, "output": [int(width)], "parameters": _learnt(step)}
+            for step, width in zip(steps, widths, strict=True)
+            for kind in [type(step).__name__]
+        ]
 
     def _figures(self, X: Images, y: Labels) -> dict[str, float]:
         proba = self.predict_proba(X)
         likelihood = proba[np.arange(len(y)), y].astype(np.float64).clip(1e-12)
         return {"accuracy": float((proba.argmax(axis=1) == y).mean()), "loss": float(-np.log(likelihood).mean())}
+
+
+def logistic(C: float, max_iter: int, tol: float) -> Any:
+    """Logistic regression."""
+    return LogisticRegression(C=C, max_iter=max_iter, tol=tol)
+
+
+def knn(n_components: int, n_neighbors: int, smoothing: float) -> Any:
+    """Nearest neighbours on principal components."""
+    return Pipeline([("pca", _pca(n_components)), ("votes", DistanceVotes(n_neighbors, smoothing))])
+
+
+def svm(C: float, gamma: float) -> Any:
+    """RBF support vectors."""
+    return PairwiseSVC(C, gamma)
+
+
+def pca_svm(n_components: int, C: float, gamma: float) -> Any:
+    """RBF support vectors on principal components."""
+    return Pipeline([("pca", _pca(n_components)), ("svm", PairwiseSVC(C, gamma))])
+
+
+def forest(n_estimators: int, max_features: float) -> Any:
+    """Extremely randomised trees on the grey levels."""
+    trees = ExtraTreesClassifier(n_estimators, max_features=max_features)
+    return Pipeline([("levels", GreyLevels()), ("trees", trees)])
+
+
+def boosting(
+    max_iter: int, learning_rate: float, max_leaf_nodes: int, max_features: float, l2_regularization: float
+) -> Any:
+    """Boosted trees on sums of grey levels."""
+    trees = HistGradientBoostingClassifier(
+        max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes, max_features=max_features,
+        l2_regularization=l2_regularization, early_stopping=False,
+    )  # fmt: skip
+    return Pipeline([("levels", GreyLevels()), ("sums", BlockSums()), ("trees", trees)])
+
+
+def _pca(n_components: int) -> PCA:
+    return PCA(n_components, svd_solver="covariance_eigh")  # exact: no seed is needed
+
+
+def _learnt(step: Any) -> int:
+    forest = sum(tree.tree_.node_count for tree in getattr(step, "estimators_", ()))
+    boosted = sum(len(tree.nodes) for trees in getattr(step, "_predictors", ()) for tree in trees)
+    return int(sum(np.size(getattr(step, name, ())) for name in LEARNT)) + forest + boosted
 
 
 def flat(images: Images) -> NDArray[np.float32]:

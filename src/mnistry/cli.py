@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from mnistry import __version__
 from mnistry.settings import MnistryError, Settings
+from mnistry.tuning_command import find_source, tuning_arguments
 
 DONE, SOME_FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as problem:  # a full disk under the output, a name that is too long, ...
         _abandon_stdout()
         return _fail(f"The system refuses: {problem}.")
-    except KeyboardInterrupt:
-        print("mnistry: interrupted; nothing half-written was kept.", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        print(f"mnistry: {end if end.args else 'interrupted; nothing half-written was kept.'}", file=sys.stderr)
         return INTERRUPTED
     except MemoryError:
         return _fail("There is not enough memory for this: lower batch_size or width, or take a smaller input.")
@@ -86,18 +87,26 @@ def train(options: argparse.Namespace) -> int:
     from mnistry.models import find_recipe
     from mnistry.training import train
 
-    recipe = find_recipe(options.recipe).changed(_changes(options))
+    name, found, origin = find_source(options)
+    recipe = find_recipe(name).changed(found | _changes(options))
     validation = recipe.validation if options.validation is None else options.validation
     with terminal.download_bar(options.quiet) as tell:
         data = load(options.dataset, validation, options.seed, progress=tell)
     with terminal.training_bar(recipe.name, options.quiet) as tell_training:
-        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training)
+        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin)
     if options.json:
         _print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
     else:
         terminal.results(_shown(run.folder), run.metrics, run.info["seconds"])
         print(f"See it: mnistry report {_shown(run.folder)}")
     return DONE
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Search a recipe's settings, in one process or many; the same command goes on where it was interrupted."""
+    from mnistry import tuning_command
+
+    return DONE if tuning_command.tune(options, _changes(options)) else SOME_FAILED
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -202,7 +211,14 @@ def _parser() -> argparse.ArgumentParser:
 
     command(fetch)
     command(models)
-    _training_arguments(command(train))
+    training = command(train)
+    _training_arguments(training, nargs="?")
+    training.add_argument("--from", dest="source", metavar="STUDY", help="take the best settings of this study")
+    training.add_argument("--storage", metavar="URL", help="where that study is, if not under MNISTRY_HOME")
+    training.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
+    tuning = command(tune)
+    _training_arguments(tuning)
+    tuning_arguments(tuning)
     evaluating = command(evaluate)
     _run_argument(evaluating)
     evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
@@ -223,8 +239,8 @@ def _run_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _training_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="a name from `mnistry models`")
+def _training_arguments(parser: argparse.ArgumentParser, **recipe: Any) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", **recipe, help="a name from `mnistry models`")
     parser.add_argument("--dataset", default="auto", help="mnist, digits, or auto: MNIST where it can be had")
     parser.add_argument(
         "--validation",
@@ -238,7 +254,6 @@ def _training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
     )
-    parser.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
 
 
 def _comparison_arguments(parser: argparse.ArgumentParser) -> None:

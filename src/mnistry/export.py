@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from mnistry import graphs
 from mnistry.backend import load_keras
 from mnistry.classical import flat
 from mnistry.dataset import load
@@ -31,7 +32,12 @@ IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
 
 def to_onnx(classifier: Any, metadata: Mapping[str, str] | None = None) -> bytes:
     """The ONNX file of a fitted classifier: `images` uint8 [n, 28, 28] -> `probabilities` float32 [n, 10]."""
-    model = _from_keras(classifier) if isinstance(classifier, NeuralClassifier) else _from_sklearn(classifier)
+    if isinstance(classifier, NeuralClassifier):
+        model = _from_keras(classifier)
+    elif graphs.can_write(classifier.estimator_):
+        model = graphs.write(classifier.estimator_)
+    else:
+        model = _from_sklearn(classifier)
     model.ir_version = min(model.ir_version, IR_VERSION)
     model.producer_name = "mnistry"
     helper.set_model_props(model, dict(metadata or {}))
@@ -112,6 +118,7 @@ def _from_keras(classifier: NeuralClassifier) -> Any:
         warnings.simplefilter("ignore")  # tf2onnx still asks NumPy for names that are gone
         path = Path(folder) / "model.onnx"
         if load_keras().backend.backend() == "tensorflow":
+            classifier.model_(np.zeros((1, 28, 28), np.uint8))  # the exporter wants a model that has been called
             classifier.model_.export(path, format="onnx", verbose=False)
         else:
             export_elsewhere(classifier.save(Path(folder)), path)

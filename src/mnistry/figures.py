@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image
@@ -216,6 +216,42 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0.0) * max(height, 0.0)
+
+
+def search(accuracies: Sequence[float | None]) -> Figure:
+    """The accuracy of each trial in order (None: it has none), and the best so far as a line."""
+    figure, axes = _figure(5.0, 2.9)
+    places = [k for k, accuracy in enumerate(accuracies) if accuracy is not None]
+    values = [accuracy for accuracy in accuracies if accuracy is not None]
+    axes.scatter(places, values, s=22, color=BLUE, label="a trial", zorder=2)
+    axes.step(places, np.maximum.accumulate(values), where="post", color=ORANGE, label="best so far")
+    axes.set(xlabel="finished trial", ylabel="validation accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y")
+    axes.legend(frameon=False, labelcolor=TEXT, loc="lower right")
+    return figure
+
+
+def importance(shares: Mapping[str, float]) -> Figure:
+    """How much each setting matters, as shares of 1."""
+    figure, axes = _figure(5.0, 0.8 + 0.35 * len(shares))
+    names = list(shares)[::-1]
+    axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.65)
+    for place, name in enumerate(names):
+        axes.text(shares[name] + 0.01, place, f"{shares[name]:.0%}", va="center", fontsize=8, color=TEXT)
+    axes.set(xlabel="importance", xlim=(0, 1.1))
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def slices(key: str, values: Sequence[Any], accuracies: Sequence[float], log: bool) -> Figure:
+    """The accuracy of each trial over one of its settings."""
+    figure, axes = _figure(5.0, 2.6)
+    words = not isinstance(values[0], int | float) or isinstance(values[0], bool)
+    axes.scatter([str(value) for value in values] if words else values, accuracies, s=22, color=BLUE, zorder=2)
+    axes.set(xlabel=key, ylabel="validation accuracy", **({"xscale": "log"} if log else {}))
+    axes.grid(axis="y")
+    return figure
 
 
 def to_svg(figure: Figure) -> str:

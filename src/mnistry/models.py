@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from mnistry.settings import MnistryError
+from mnistry.space import Choice, Domain, Range, read_domain
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,12 @@ class Recipe:
     name: str
     summary: str
     family: str  # "classical" or "neural"
-    parameters: int  # of the model as the recipe stands
+    parameters: int | None  # of the model as the recipe stands; None where the training digits decide
     make: Callable[..., Any]
     settings: Mapping[str, Any]
     validation: float = 0.1  # share of the training digits that are held back
     seeds: int = 3  # runs that a comparison makes; 1 where chance has no part in the fit
+    space: Mapping[str, Domain] = field(default_factory=dict)  # what `tune` may try, by setting
 
     def build(self, seed: int | None = None) -> Any:
         """A new classifier with these settings."""
@@ -34,21 +37,41 @@ class Recipe:
             raise MnistryError(f"Changes are settings by name, such as {{'epochs': 3}}, not {changes!r}.")
         settings = dict(self.settings)
         for key, value in changes.items():
-            if key not in settings:
-                raise MnistryError(
-                    f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), settings)}. It has: "
-                    f"{', '.join(settings)}."
-                )
+            self._check_setting(key)
             settings[key] = _as_type(key, value, type(settings[key]))
         return replace(self, settings=MappingProxyType(settings))
 
+    def searched(self, domains: Mapping[str, str], fixed: Mapping[str, Any]) -> "Recipe":
+        """The recipe with some settings fixed and the search space of others as written. Raises MnistryError."""
+        changed = self.changed(fixed)
+        space = {key: domain for key, domain in self.space.items() if key not in fixed}
+        for key, text in domains.items():
+            self._check_setting(key)
+            if key in fixed:
+                raise MnistryError(f"The setting {key} is both fixed and searched: leave out its --set or its --space.")
+            kind = type(self.settings[key])
+            space[key] = read_domain(key, text, partial(_as_type, key, kind=kind))
+        if not space:
+            raise MnistryError(f"Recipe {self.name} has nothing to search: name settings, as in --space C=0.01:10:log.")
+        return replace(changed, space=MappingProxyType(space))
 
-def _logistic(C: float, max_iter: int, tol: float, random_state: int | None) -> Any:
-    from sklearn.linear_model import LogisticRegression
+    def _check_setting(self, key: Any) -> None:
+        if key not in self.settings:
+            raise MnistryError(
+                f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), self.settings)}. It has: "
+                f"{', '.join(self.settings)}."
+            )
 
-    from mnistry.classical import PixelClassifier
 
-    return PixelClassifier(LogisticRegression(C=C, max_iter=max_iter, tol=tol), random_state)
+def _classical(pipeline: str) -> Callable[..., Any]:
+    """A maker of classifiers over one of the pipelines; scikit-learn is imported when one is made."""
+
+    def make(random_state: int | None, **settings: Any) -> Any:
+        from mnistry import classical
+
+        return classical.PixelClassifier(getattr(classical, pipeline)(**settings), random_state)
+
+    return make
 
 
 def _neural(network: str) -> Callable[..., Any]:
@@ -76,10 +99,9 @@ def ensemble_members(members: str) -> list[tuple[str, int]]:
     read = []
     for word in members.split():
         name, _, seed = word.partition(":")
-        if not seed.isdecimal() or find_recipe(name).family != "neural":
-            raise MnistryError(
-                f"The members of an ensemble are neural recipes with a seed, such as cnn:0, not {word!r}."
-            )
+        recipe = find_recipe(name)
+        if not seed.isdecimal() or recipe.family != "neural" or "members" in recipe.settings:
+            raise MnistryError(f"A member of an ensemble is a neural recipe with a seed, such as cnn:0, not {word!r}.")
         read.append((name, int(seed)))
     if not read:
         raise MnistryError("An ensemble has at least one member, such as cnn:0; none was named.")
@@ -96,45 +118,81 @@ NEURAL: dict[str, Any] = {
 # Changes that leave a digit what it is; chosen on the validation split by writers.
 INK_SAFE: dict[str, Any] = {"rotation": 12.0, "shift": 2.0, "zoom": 0.12, "shear": 0.15, "elastic": 1.5}
 
+# What a search may try for a convolutional recipe, and for one that bends and turns its digits.
+NEURAL_SPACE: dict[str, Domain] = {
+    "learning_rate": Range(0.001, 0.05, log=True), "batch_size": Choice((64, 128, 256)), "warm_up": Range(0.0, 0.5),
+    "weight_decay": Range(0.0001, 0.1, log=True), "shift": Range(0.0, 3.0),
+}  # fmt: skip
+INK_SPACE: dict[str, Domain] = NEURAL_SPACE | {
+    "rotation": Range(0.0, 30.0), "zoom": Range(0.0, 0.3), "shear": Range(0.0, 0.5), "elastic": Range(0.0, 4.0),
+    "erase": Range(0, 6),
+}  # fmt: skip
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
-            "logistic", "logistic regression on the pixels (scikit-learn)", "classical", 7_850, _logistic,
+            "logistic", "logistic regression on the pixels (scikit-learn)", "classical", 7_850, _classical("logistic"),
             {"C": 0.1, "max_iter": 1000, "tol": 1e-4}, seeds=1,
+            space={"C": Range(0.001, 10.0, log=True)},
+        ),
+        Recipe(
+            "knn", "nearest neighbours on 40 principal components (scikit-learn)", "classical", None,
+            _classical("knn"), {"n_components": 40, "n_neighbors": 12, "smoothing": 0.001},
+        ),
+        Recipe(
+            "forest", "extremely randomised trees on the pixels (scikit-learn)", "classical", None,
+            _classical("forest"), {"n_estimators": 200, "max_features": 0.1},
+        ),
+        Recipe(
+            "boosting", "boosted trees on sums of pixels (scikit-learn)", "classical", None, _classical("boosting"),
+            {"max_iter": 250, "learning_rate": 0.2, "max_leaf_nodes": 31, "max_features": 0.1,
+             "l2_regularization": 1.0},
+        ),
+        Recipe(
+            "pca-svm", "RBF support vectors on 50 principal components (scikit-learn)", "classical", None,
+            _classical("pca_svm"), {"n_components": 50, "C": 10.0, "gamma": 0.02},
+        ),
+        Recipe(
+            "svm", "RBF support vectors on the pixels (scikit-learn)", "classical", None, _classical("svm"),
+            {"C": 5.0, "gamma": 0.03},
         ),
         Recipe(
             "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _neural("dense_network"),
             NEURAL | {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "weight_decay": 0.0},
             validation=0.2,
+            space={"width": Range(32, 512, log=True), "learning_rate": Range(0.0003, 0.03, log=True),
+                   "batch_size": Choice((32, 64, 128, 256)), "schedule": Choice(("constant", "cosine")),
+                   "shift": Range(0.0, 2.0)},
         ),
         Recipe(
             "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _neural("cnn_network"),
-            NEURAL | {"shift": 2.0},
+            NEURAL | {"shift": 2.0}, space=NEURAL_SPACE,
         ),
         Recipe(
-            "fast", "the cnn in one epoch, for seconds", "neural", 18_898, _neural("cnn_network"),
-            NEURAL | {"width": 12, "epochs": 1},
+            "fast", "the cnn in one epoch, for seconds", "neural", 17_734, _neural("cnn_network"),
+            NEURAL | {"width": 12, "epochs": 1}, seeds=5, space=NEURAL_SPACE,
         ),
         Recipe(
             "small", "five narrow convolutions, under 10 000 parameters", "neural", 7_314, _neural("small_network"),
-            NEURAL | INK_SAFE | {"width": 8, "epochs": 40},
+            NEURAL | INK_SAFE | {"width": 8, "epochs": 40}, seeds=5, space=INK_SPACE,
         ),
         Recipe(
             "deep", "six convolutions, digits that bend and turn", "neural", 101_786, _neural("deep_network"),
-            NEURAL | INK_SAFE | {"width": 16, "epochs": 15},
+            NEURAL | INK_SAFE | {"width": 16, "epochs": 15}, space=INK_SPACE,
         ),
         Recipe(
             "best", "the deep network, wider and longer", "neural", 403_754, _neural("deep_network"),
-            NEURAL | INK_SAFE | {"width": 32, "epochs": 40},
+            NEURAL | INK_SAFE | {"width": 32, "epochs": 40}, space=INK_SPACE,
         ),
         Recipe(
             "ensemble", "five networks declared beforehand, probabilities averaged", "neural", 1_414_834, _ensemble,
-            {"members": "best:0 best:1 best:2 deep:0 deep:1", "epochs": 0},
+            {"members": "best:0 best:1 best:2 deep:0 deep:1", "epochs": 0}, seeds=1,
         ),
         Recipe(
             "student", "the deep network, taught by the ensemble", "neural", 89_644, _neural("deep_network"),
             NEURAL | INK_SAFE | {"width": 15, "epochs": 40, "teacher": "ensemble"},
+            space=INK_SPACE | {"temperature": Range(1.0, 8.0, log=True)},
         ),
     )
 }  # fmt: skip

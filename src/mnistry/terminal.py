@@ -8,7 +8,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +36,13 @@ class _Results(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+class _Left(TimeRemainingColumn):
+    """The time that is left, where it can be known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task) + Text(" left")
 
 
 def stderr() -> Console:
@@ -80,16 +96,25 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
+        TimeElapsedColumn(),
+        _Left(compact=True),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
 
+        def keep(line: str) -> None:
+            with suppress(OSError):  # a full disk under stderr must not end the training
+                console.print(line, soft_wrap=True)
+
         def tell(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:
-            done = f"{recipe} epoch {epoch + 1}/{epochs}"
+            if not batch:  # scikit-learn, which says nothing more before its end
+                bar.update(task, description=f"{recipe}: fitting")
+                if not console.is_terminal:
+                    keep(f"{recipe}: fitting; the next line comes when it is done")
+                return
+            done = f"{recipe} epoch {epoch + 1}/{epochs}" if epochs * batches > 1 else f"{recipe}: fitted"
             bar.update(
                 task,
                 total=epochs * batches,
@@ -98,10 +123,60 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
                 figures=_words(figures),
             )
             if "seconds" in figures:  # only the last call of an epoch has them
-                with suppress(OSError):  # a full disk under stderr must not end the training
-                    console.print(f"{done}  {_words(figures)}", soft_wrap=True)
+                keep(f"{done}  {_words(figures)}")
+                if epoch + 1 == epochs:
+                    bar.update(task, visible=False)
+                    bar.add_task(f"{recipe}: exporting and evaluating", total=None, figures="")
 
         yield tell
+
+
+@contextmanager
+def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Give a function to tell of a search: done, trials, running, best, news. A line stays for each trial."""
+    if quiet:
+        yield None
+        return
+    console = stderr()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} trials  {task.fields[figures]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
+
+        def tell(state: Any) -> None:
+            best = "" if state.best is None else f"best {state.best:.2%}  "
+            figures = f"{best}{state.running} running"
+            bar.update(task, total=state.trials, completed=state.done, description=recipe, figures=figures)
+            if state.news:
+                with suppress(OSError):
+                    console.print(f"{recipe} {state.news}", soft_wrap=True, markup=False)
+
+        yield tell
+
+
+def tuned(summary: Mapping[str, Any], page: str) -> None:
+    """The last lines of a search: the best trial, and what to do with it."""
+    best, of = summary["best"], summary["trials"]
+    digits = f"{summary['dataset']} (split: {summary['validation']})"
+    counted = ", ".join(f"{of[kind]} {kind}" for kind in ("complete", "pruned", "failed"))
+    if best:
+        settings = "  ".join(f"{key}={value}" for key, value in best["settings"].items())
+        _line(
+            f"[bold]{best['accuracy']:.2%}[/] of the validation digits of {digits} are right "
+            f"in trial {best['trial']}, the best; loss {best['nll']:.4f}."
+        )
+        stdout().print(f"Its settings: {settings}", soft_wrap=True, markup=False)
+    stdout().print(f"Trials: {counted}. The study {summary['study']} is kept in {summary['storage']}",
+                   soft_wrap=True, markup=False)  # fmt: skip
+    stdout().print(f"Look at {page}", soft_wrap=True, markup=False)
 
 
 def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:
@@ -144,7 +219,7 @@ def recipes(table: list[dict[str, Any]]) -> None:
     rows = Table("recipe", "what it is", "parameters", "settings (--set) and their defaults", show_lines=True)
     for recipe in table:
         settings = "  ".join(f"{key}={value}" for key, value in recipe["settings"].items())
-        rows.add_row(recipe["name"], recipe["summary"], f"{recipe['parameters']:,}", settings)
+        rows.add_row(recipe["name"], recipe["summary"], _count(recipe["parameters"]), settings)
     stdout().print(rows)
 
 
@@ -185,6 +260,10 @@ def comparison(table: Mapping[str, Any]) -> None:
         _line(escape(note))
     for failure in table["failed"]:
         _line(f"[bold]{escape(failure['recipe'])} failed:[/] {escape(failure['reason'])}")
+
+
+def _count(number: int | None) -> str:
+    return "by the digits" if number is None else f"{number:,}"
 
 
 def _line(text: str) -> None:

@@ -17,9 +17,9 @@ from mnistry import metrics
 from mnistry.contract import Progress
 from mnistry.dataset import Dataset, load
 from mnistry.export import check_parity, to_onnx, with_metadata
-from mnistry.models import Recipe, find_recipe
+from mnistry.models import RECIPES, Recipe, ensemble_members, find_recipe, load_classifier
 from mnistry.reader import Reader
-from mnistry.runs import Run, find_run, free_name, open_run, write_history, write_json, writing
+from mnistry.runs import Run, find_finished, find_run, free_name, open_run, write_history, write_json, writing
 from mnistry.settings import MnistryError, Settings
 
 PACKAGES = ("mnistry", "numpy", "scikit-learn", "keras", "tensorflow", "tensorflow-cpu", "onnx", "onnxruntime")
@@ -34,13 +34,14 @@ def train(
     changes: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Run:
     """Train a recipe and return its finished run.
 
     `validation` is a fraction of the training digits, 0 for none, or "writers" (see `load`); None takes the
-    recipe's own. `changes` are settings of the recipe by name. The test digits are read once, after the last
-    epoch. The run stands at `out`, by default under MNISTRY_HOME, when everything is done, or not at all.
-    Raises MnistryError.
+    recipe's own. `changes` are settings of the recipe by name; `origin` is what run.json
+    says of where they come from. The test digits are read once, after the last epoch. The run stands at `out`,
+    by default under MNISTRY_HOME, when everything is done, or not at all. Raises MnistryError.
     """
     settings = settings or Settings.from_environment()
     recipe = (recipe if isinstance(recipe, Recipe) else find_recipe(recipe)).changed(changes or {})
@@ -53,17 +54,19 @@ def train(
     folder = free_name(f"{recipe.name}-seed{seed}", settings.runs) if out is None else Path(out)
     with writing(folder) as draft:
         clock = _Clock()
-        classifier = recipe.build(seed).fit(
-            data.train_images, data.train_labels, validation=_held_back(data), progress=progress
-        )
+        classifier, others = _trained(recipe, seed, data, settings, progress)
         clock.lap("fit")
+        if "members" in others:  # which may have been trained long before
+            clock.seconds["fit"] = sum(other["fit_seconds"] for other in others["members"])
         model = to_onnx(classifier)
         proba = classifier.predict_proba(data.test_images)
         parity = check_parity(model, data.test_images, proba)
         clock.lap("export")
         figures = _measure(classifier, data, proba)
         clock.lap("evaluate")
-        info = _info(recipe, seed, data, classifier, clock.seconds) | {"parity": parity}
+        info = _info(recipe, seed, data, classifier, clock.seconds) | others | {"parity": parity}
+        if origin:
+            info["settings_from"] = dict(origin)
         classifier.save(draft.path)
         (draft.path / "model.onnx").write_bytes(with_metadata(model, _card(info, figures)))
         np.save(draft.path / "test_probabilities.npy", proba)
@@ -71,6 +74,47 @@ def train(
         write_json(draft.path / "metrics.json", figures)
         write_json(draft.path / "run.json", info)
     return open_run(draft.folder)
+
+
+def _trained(
+    recipe: Recipe, seed: int, data: Dataset, settings: Settings, progress: Progress | None
+) -> tuple[Any, dict[str, Any]]:
+    """The fitted classifier, and what it stands on: the runs of an ensemble's members, or of a student's teacher."""
+    if "members" in recipe.settings:
+        members = ensemble_members(recipe.settings["members"])
+        changes = {"epochs": recipe.settings["epochs"]} if recipe.settings["epochs"] else {}
+        runs = [
+            _finished(find_recipe(name).changed(changes), own + seed, data, settings, progress) for name, own in members
+        ]
+        return recipe.build(seed).join([_as_classifier(run) for run in runs]), {"members": [_mention(r) for r in runs]}
+    others = {}
+    teacher = recipe.settings.get("teacher", "")
+    if teacher in RECIPES:
+        if teacher == recipe.name:
+            raise MnistryError(f"{teacher} cannot be its own teacher: name another recipe, or an ONNX file.")
+        run = _finished(find_recipe(teacher), 0, data, settings, progress)
+        recipe, others = recipe.changed({"teacher": str(run.model)}), {"teacher": _mention(run)}
+    classifier = recipe.build(seed)
+    return classifier.fit(data.train_images, data.train_labels, _held_back(data), progress), others
+
+
+def _finished(recipe: Recipe, seed: int, data: Dataset, settings: Settings, progress: Progress | None) -> Run:
+    """The run that has done this work already, or a new one."""
+    run = find_finished(settings.runs, identity(recipe, seed, data))
+    return run or train(recipe, data, seed=seed, settings=settings, progress=progress)
+
+
+def _as_classifier(run: Run) -> Any:
+    classifier = load_classifier(run.folder / "model.keras")
+    classifier.history_ = run.history
+    return classifier
+
+
+def _mention(run: Run) -> dict[str, Any]:
+    return {
+        "recipe": run.info["recipe"], "seed": run.info["seed"], "run": run.folder.name,
+        "fit_seconds": run.info["seconds"]["fit"],
+    }  # fmt: skip
 
 
 def identity(recipe: Recipe, seed: int, data: Dataset) -> dict[str, Any]:

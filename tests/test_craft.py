@@ -1,0 +1,161 @@
+"""The training craft: mean weights, bfloat16, teachers and ensembles leave a clean and better model behind."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnistry.augment import Augmentation
+from mnistry.backend import load_keras
+from mnistry.contract import InputError
+from mnistry.ensemble import EnsembleClassifier
+from mnistry.export import check_parity, to_onnx
+from mnistry.lessons import Taught, divergence
+from mnistry.models import RECIPES, ensemble_members, find_recipe
+from mnistry.runs import Run
+from mnistry.settings import MnistryError, Settings
+from mnistry.training import train
+
+
+def build(recipe: str, **changes: object):
+    return find_recipe(recipe).changed({"epochs": 4, "batch_size": 32, "width": 8, "teacher": ""} | changes).build(0)
+
+
+def test_the_mean_of_the_weights_brings_its_own_batch_norm(few_digits):
+    images, labels = few_digits
+    classifier = build("cnn", ema=0.9).fit(images, labels)
+    assert classifier.score(images, labels) > 0.9
+    norm = next(layer for layer in classifier.model_.layers if type(layer).__name__ == "BatchNormalization")
+    convolution = classifier.model_.layers[classifier.model_.layers.index(norm) - 2]
+    keras = load_keras()
+    x = keras.ops.cast(images[..., None], "float32") / 255
+    pooled = keras.ops.convert_to_numpy(keras.ops.max_pool(convolution(x), 2, 2))
+    assert norm.moving_mean.numpy() == pytest.approx(pooled.mean(axis=(0, 1, 2)), abs=0.02)
+    assert norm.momentum == 0.9
+
+
+def test_bfloat16_leaves_a_float32_model(few_digits):
+    images, labels = few_digits
+    classifier = build("cnn", bfloat16=True).fit(images, labels)
+    assert {str(weight.dtype) for weight in classifier.model_.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in classifier.model_.layers} <= {"float32", "uint8"}
+    assert load_keras().config.dtype_policy().name == "float32"
+    assert classifier.score(images, labels) > 0.8
+    assert check_parity(to_onnx(classifier), images, classifier.predict_proba(images))["labels_equal"] == 300
+
+
+def test_mean_weights_and_the_best_epoch_exclude_each_other(few_digits):
+    with pytest.raises(InputError, match="choose one of them"):
+        build("cnn", ema=0.9, best_epoch=True).fit(*few_digits, validation=few_digits)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rotation", 181.0), ("zoom", -0.1), ("shear", 2.0), ("elastic", 15.0), ("erase", 15), ("ema", 1.0),
+        ("warm_up", 1.0), ("temperature", 0.0), ("views", 0),
+    ],
+)  # fmt: skip
+def test_impossible_craft_is_told(few_digits, key, value):
+    with pytest.raises(MnistryError, match=f"The setting {key} is"):
+        build("cnn", **{key: value}).fit(*few_digits)
+
+
+# --- Teachers
+
+
+def test_divergence_is_what_a_hand_works_out():
+    keras = load_keras()
+    teacher, student = np.array([[0.8, 0.2]], "float32"), np.array([[0.5, 0.5]], "float32")
+    plain = float(divergence(keras, 1.0)(teacher, student)[0])
+    assert plain == pytest.approx(0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5), abs=1e-6)
+    # temperature 2 takes square roots: 0.8 : 0.2 becomes 2 : 1
+    soft = float(divergence(keras, 2.0)(teacher, student)[0])
+    assert soft == pytest.approx(4 * (2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(2 / 3)), abs=1e-6)
+    assert float(divergence(keras, 2.0)(teacher, teacher)[0]) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_teacher_says_what_it_sees_in_the_very_same_picture(few_digits, dense_run: Run):
+    images, labels = few_digits
+    digits = Taught(images, labels, dense_run.model, Augmentation(rotation=10), 3, np.random.default_rng(0))
+    from mnistry.reader import Reader
+
+    shown, answers = digits.batch(np.arange(50))
+    assert answers == pytest.approx(Reader(dense_run.model).predict_proba(shown), abs=1e-6)
+    assert (shown != images[:50]).any()
+
+
+def test_a_student_learns_from_a_teacher_alone(few_digits, dense_run: Run):
+    images, labels = few_digits
+    student = build("student", epochs=8, teacher=str(dense_run.model), views=2)
+    wrong = np.roll(labels, 30)  # every label is wrong: what it knows, it knows from its teacher
+    assert student.fit(images, wrong).score(images, labels) > 0.9
+
+
+def test_a_missing_teacher_is_told(few_digits):
+    with pytest.raises(InputError, match=r"ONNX file of a trained model, and there is none at 'ensemble'"):
+        build("student", teacher="ensemble").fit(*few_digits)
+
+
+# --- Ensembles
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    home = tmp_path_factory.mktemp("home")
+    return train(
+        "ensemble", "digits", changes={"members": "dense:0 dense:1", "epochs": 2}, settings=Settings(home, offline=True)
+    )
+
+
+def test_an_ensemble_is_the_mean_of_its_members_runs(ensemble: Run):
+    from mnistry.runs import open_run
+
+    runs = [open_run(ensemble.folder.parent / member["run"]) for member in ensemble.info["members"]]
+    assert [(run.info["recipe"], run.info["seed"]) for run in runs] == [("dense", 0), ("dense", 1)]
+    mean = np.mean([run.test_probabilities for run in runs], axis=0)
+    assert ensemble.test_probabilities == pytest.approx(mean, abs=1e-6)
+    assert ensemble.info["seconds"]["fit"] == pytest.approx(sum(run.info["seconds"]["fit"] for run in runs))
+    assert ensemble.info["parameters"] == 2 * 101_770
+    assert len(ensemble.history) == 4
+
+
+def test_a_second_ensemble_takes_the_members_that_are_there(ensemble: Run):
+    home = ensemble.folder.parent.parent
+    changes = {"members": "dense:1 dense:0", "epochs": 2}
+    again = train("ensemble", "digits", changes=changes, settings=Settings(home, offline=True))
+    assert [m["run"] for m in again.info["members"]] == [m["run"] for m in ensemble.info["members"]][::-1]
+    assert len(list((home / "runs").glob("dense-*"))) == 2
+
+
+def test_a_student_is_trained_with_its_teachers_run(ensemble: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(RECIPES, "ensemble", RECIPES["ensemble"].changed(ensemble.info["settings"]))
+    home = ensemble.folder.parent.parent
+    run = train(
+        "student", "digits", changes={"epochs": 1, "width": 4, "views": 1}, settings=Settings(home, offline=True)
+    )
+    assert run.info["teacher"]["run"] == ensemble.folder.name
+    assert run.info["settings"]["teacher"] == "ensemble"
+    assert Path(run.info["teacher"]["run"]).name == run.info["teacher"]["run"]  # no path of this machine
+
+
+@pytest.mark.parametrize("members", ["", "logistic:0", "ensemble:0", "cnn", "cnn:x"])
+def test_wrong_members_are_told(members):
+    with pytest.raises(MnistryError, match="member"):
+        ensemble_members(members)
+
+
+def test_an_unknown_member_names_the_nearest():
+    with pytest.raises(MnistryError, match="did you mean cnn"):
+        ensemble_members("cn:0")
+
+
+def test_an_ensemble_of_none_is_refused(few_digits):
+    with pytest.raises(InputError, match="at least one member"):
+        EnsembleClassifier().fit(*few_digits)
+
+
+def test_nobody_is_his_own_teacher():
+    with pytest.raises(MnistryError, match="its own teacher"):
+        train("student", "digits", changes={"teacher": "student"})
