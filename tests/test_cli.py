@@ -51,10 +51,19 @@ def test_models_lists_the_recipes(command):
     table = strict(out)
     assert code == 0
     assert [recipe["name"] for recipe in table] == [
-        "logistic", "knn", "forest", "boosting", "pca-svm", "svm", "dense", "cnn",
+        "logistic", "knn", "forest", "boosting", "pca-svm", "svm",
+        "dense", "cnn", "fast", "small", "deep", "best", "ensemble", "student",
     ]  # fmt: skip
     assert all({"name", "summary", "family", "parameters"} <= set(recipe) for recipe in table)
     assert "101,770" in command("models")[1]
+
+
+def test_models_shows_the_settings_of_a_recipe_and_what_a_search_tries(command):
+    code, out, _ = command("models", "cnn")
+    assert code == 0
+    assert any(line.split() == ["batch_size", "128", "64,128,256"] for line in out.splitlines())
+    assert strict(command("models", "cnn", "--json")[1])[0]["settings"]["epochs"] == 8
+    assert "did you mean cnn" in command("models", "cn")[2]
 
 
 def test_train_evaluate_report_export_in_a_row(command, tmp_path: Path):

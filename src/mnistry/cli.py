@@ -63,20 +63,21 @@ def fetch(options: argparse.Namespace) -> int:
 
 
 def models(options: argparse.Namespace) -> int:
-    """List the recipes."""
-    from mnistry.models import RECIPES
+    """List the recipes, or the settings of those that are named."""
+    from mnistry.models import RECIPES, find_recipe
 
     names = ("name", "summary", "family", "parameters")
     table = [
-        {name: getattr(recipe, name) for name in names} | {"settings": dict(recipe.settings)}
-        for recipe in RECIPES.values()
+        {name: getattr(recipe, name) for name in names}
+        | {"settings": dict(recipe.settings), "space": {key: str(domain) for key, domain in recipe.space.items()}}
+        for recipe in map(find_recipe, options.recipes or RECIPES)
     ]
     if options.json:
         print(json.dumps(table))
     else:
         from mnistry import terminal
 
-        terminal.recipes(table)
+        terminal.recipes(table, bool(options.recipes))
     return DONE
 
 
@@ -210,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command(fetch)
-    command(models)
+    command(models).add_argument("recipes", nargs="*", metavar="RECIPE", help="show the settings of these")
     training = command(train)
     _training_arguments(training, nargs="?")
     training.add_argument("--from", dest="source", metavar="STUDY", help="take the best settings of this study")

@@ -167,7 +167,7 @@ RECIPES = {
         ),
         Recipe(
             "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _neural("cnn_network"),
-            NEURAL | {"shift": 2.0}, space=NEURAL_SPACE,
+            NEURAL | {"shift": 2.0}, space=NEURAL_SPACE | {"width": Range(12, 32)},
         ),
         Recipe(
             "fast", "the cnn in one epoch, for seconds", "neural", 17_734, _neural("cnn_network"),

@@ -1,5 +1,6 @@
 """What a person sees while waiting and at the end: progress bars on stderr, tables on stdout."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,7 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 CLASSES = range(10)
@@ -214,13 +215,21 @@ def evaluation(figures: Mapping[str, Any]) -> None:
     console.print(confusion)
 
 
-def recipes(table: list[dict[str, Any]]) -> None:
-    """One line a recipe."""
-    rows = Table("recipe", "what it is", "parameters", "settings (--set) and their defaults", show_lines=True)
+def recipes(table: list[dict[str, Any]], in_full: bool) -> None:
+    """One line a recipe, or their settings `in_full`."""
+    if not in_full:
+        rows = Table("recipe", "what it is", Column("parameters", justify="right"), box=SIMPLE_HEAD)
+        for recipe in table:
+            rows.add_row(recipe["name"], recipe["summary"], _count(recipe["parameters"]))
+        stdout().print(rows)
+        _line("[bold]mnistry models RECIPE[/] shows a recipe's settings.")
+        return
     for recipe in table:
-        settings = "  ".join(f"{key}={value}" for key, value in recipe["settings"].items())
-        rows.add_row(recipe["name"], recipe["summary"], _count(recipe["parameters"]), settings)
-    stdout().print(rows)
+        rows = Table("setting (--set)", "default", "what tune tries", box=SIMPLE_HEAD)
+        _line(f"[bold]{recipe['name']}[/]: {recipe['summary']}")
+        for key, value in recipe["settings"].items():
+            rows.add_row(key, json.dumps(value), recipe["space"].get(key, ""))
+        stdout().print(rows)
 
 
 def comparison(table: Mapping[str, Any]) -> None:
