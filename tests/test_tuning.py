@@ -507,7 +507,8 @@ def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(monkeypatch: pytest.
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    monkeypatch.setattr("mnistry.cluster._knock", lambda _: None)  # the tests' own guard knows 127.0.0.1 alone
+    node = {"num_cpus": 1, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     second = cluster.add_node(**node)
     dead: list[int] = []
