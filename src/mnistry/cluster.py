@@ -1,11 +1,13 @@
 """The same trials on a Ray cluster: one trial a process, on whichever node has a free processor."""
 
+import io
 import logging
 import os
 import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout
 from queue import SimpleQueue
 from typing import Any
 
@@ -51,9 +53,15 @@ class RayCrew:
         `most` trials run at the same time, by default one for each of the cluster's processors. Raises MnistryError.
         """
         self._most = most
+        self._quiet = ExitStack()  # Ray prints the last words of a dead node to stdout, where our results go
+        self._quiet.enter_context(redirect_stdout(io.StringIO()))
         self._own = not ray.is_initialized()
         if self._own:
-            _connect(address)
+            try:
+                _connect(address)
+            except BaseException:
+                self._quiet.close()
+                raise
         self._digits = ray.put(digits)
         self._errand: Any = ray.remote(num_cpus=1, max_restarts=0)(_Errand)
         self._actors: dict[int, Any] = {}
@@ -96,6 +104,7 @@ class RayCrew:
             ray.kill(actor)
         if self._own:
             ray.shutdown()
+        self._quiet.close()
 
 
 def _event(reference: Any) -> Event:
