@@ -205,22 +205,28 @@ def test_the_seeds_are_the_recipes_own_or_those_asked_for(digits: Dataset, setti
 
     assert RECIPES["logistic"].seeds == 1
     assert (seeds("dense", None), seeds("dense", 2), seeds("dense", [7, 3, 7])) == ([0, 1, 2], [0, 1], [7, 3])
-    assert (seeds("logistic", 5), seeds("logistic", [7, 3])) == ([0], [7])  # chance has no part in it
+    assert (seeds("logistic", 5), seeds("logistic", [7, 3])) == ([0], [7])  # always one
     assert {one.recipe.name for one in plan([], None, digits, settings)} == set(RECIPES)
     for wrong in (0, -1, True, [], [-1], ["x"]):
         with pytest.raises(MnistryError, match="number of seeds from 1"):
             plan(["dense"], wrong, digits, settings)
 
 
+@pytest.mark.parametrize("name", [r.name for r in RECIPES.values() if r.seeds == 1 and r.family == "classical"])
+def test_chance_has_no_part_in_what_is_run_once(name: str, few_digits):
+    one, other = (RECIPES[name].build(seed).fit(*few_digits).predict_proba(few_digits[0]) for seed in (0, 1))
+    assert (one == other).all()
+
+
 def test_what_is_finished_is_not_trained_again(trained, digits: Dataset):
     told: list[str] = []
     first = compare(["dense", "logistic"], 2, digits, tell=told.append)
     assert trained == [("logistic", 0), ("dense", 0), ("dense", 1)]
-    assert told[0] == "3 runs are wanted, 0 finished already, 3 to train: logistic (seed 0); dense (seed 0, 1)."
+    assert told[0] == "Runs wanted: 3; finished already: 0; to train: 3, logistic (seed 0); dense (seed 0, 1)."
     trained.clear()
     second = compare(["dense", "logistic"], 2, digits, tell=told.append)
     assert trained == []
-    assert told[-1] == "All 3 runs are finished already."
+    assert told[-1] == "Every run is finished already."
     assert [row["accuracies"] for row in second.rows] == [row["accuracies"] for row in first.rows]
     compare(["dense"], [1, 4], digits)
     assert trained == [("dense", 4)]
@@ -304,7 +310,7 @@ def test_ctrl_c_ends_the_training_at_once_and_the_next_call_goes_on(command, set
     assert [folder.name for folder in settings.runs.iterdir()] == ["logistic-seed0"]
     code, _, err = command("compare", "logistic", "dense", *DIGITS, "--seeds", "1")
     assert (code, trained) == (0, [("dense", 0)])
-    assert "2 runs are wanted, 1 finished already, 1 to train: dense (seed 0)." in err
+    assert "Runs wanted: 2; finished already: 1; to train: 1, dense (seed 0)." in err
 
 
 # --- What is written

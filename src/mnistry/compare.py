@@ -49,7 +49,7 @@ def compare(
 
     `recipes` are names from the table, all of them when there are none. Every run learns from all training digits for
     the recipe's own number of epochs, and its test digits are read once. `seeds` is how many runs of each recipe, or
-    which; None takes each recipe's own number. A recipe into which no chance enters is run once. Runs under
+    which; None takes each recipe's own number. A recipe whose own number is 1 is always run once. Runs under
     MNISTRY_HOME are taken as they are, so that after an interruption it goes on where it stopped; one recipe's failure
     leaves the others alone. `tell` is given what happens, line by line. Raises MnistryError if none could be trained.
     """
@@ -194,12 +194,12 @@ def _seeds(recipe: Recipe, seeds: int | Sequence[int] | None) -> list[int]:
 
 def _outlook(n: int, missing: Sequence[Wanted]) -> str:
     if not missing:
-        return f"All {n} runs are finished already."
+        return "Every run is finished already."
     seeds: dict[str, list[int]] = {}
     for one in missing:
         seeds.setdefault(one.recipe.name, []).append(one.seed)
     words = "; ".join(f"{name} (seed {', '.join(map(str, theirs))})" for name, theirs in seeds.items())
-    return f"{n} runs are wanted, {n - len(missing)} finished already, {len(missing)} to train: {words}."
+    return f"Runs wanted: {n}; finished already: {n - len(missing)}; to train: {len(missing)}, {words}."
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:
