@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.picture import Box, Crop, Source, find_digits
+from mnistry.picture import Box, Crop, Glyph, Source, find_glyphs
 from mnistry.settings import MnistryError
 
+USUAL_WIDTH = 0.65  # of its height: a digit's width, and how far it varies
+WIDTH_SPREAD = 0.3
+HEIGHT_SPREAD = 0.25
+EACH = 0.7  # what one more digit in touching writing costs
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 
 
@@ -49,12 +54,13 @@ class Reader:
 
     def read(self, source: Source) -> Reading:
         """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
-        crops = find_digits(source)
-        if not crops:
+        rows = find_glyphs(source)
+        if not rows:
             return Reading("", (), "no ink found")
-        proba = self.predict_proba(np.stack([crop.image for crop in crops]))
-        digits = tuple(_digit(crop, row) for crop, row in zip(crops, proba, strict=True))
-        return Reading("".join("?" if d.digit is None else str(d.digit) for d in digits), digits)
+        crops = [crop for row in rows for glyph in row for crop in glyph.crops.values()]
+        proba = iter(self.predict_proba(np.stack([crop.image for crop in crops])))
+        lines = [[digit for glyph in row for digit in _best(glyph, proba)] for row in rows]
+        return Reading("\n".join(map(_text, lines)), tuple(digit for line in lines for digit in line))
 
     def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
         """Read one picture after the other; raises PictureError at the first that cannot be read."""
@@ -146,6 +152,30 @@ def _is(value: tuple[str, list[Any]] | None, kind: str, shape: list[int]) -> boo
     return value is not None and value[0] == kind and value[1][1:] == shape and not isinstance(value[1][0], int)
 
 
+def _text(digits: Iterable[Digit]) -> str:
+    return "".join("?" if digit.digit is None else str(digit.digit) for digit in digits)
+
+
 def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:
     best = int(proba.argmax())
     return Digit(best, float(proba[best]), crop.box, crop.image)
+
+
+def _best(glyph: Glyph, proba: Iterator[NDArray[np.float32]]) -> list[Digit]:
+    """The most probable way to part a glyph into digits; `proba` gives the next row for each of its crops."""
+    found = {span: (_digit(crop, row), crop) for (span, crop), row in zip(glyph.crops.items(), proba)}  # noqa: B905
+    scores: list[float] = [0.0] + [-math.inf] * glyph.parts
+    ways: list[list[Digit]] = [[] for _ in range(glyph.parts + 1)]
+    for (i, j), (digit, crop) in sorted(found.items(), key=lambda item: item[0][1]):
+        score = scores[i] + _likelihood(digit, crop, glyph)
+        if score > scores[j]:
+            scores[j], ways[j] = score, [*ways[i], digit]
+    return ways[-1]
+
+
+def _likelihood(digit: Digit, crop: Crop, glyph: Glyph) -> float:
+    """How likely this is a digit of this glyph: the model's answer, and how tall and wide digits are."""
+    (_, _, width, height), whole = crop.box, glyph.whole.box
+    wide = max(0.0, width / height - USUAL_WIDTH) / WIDTH_SPREAD
+    low = max(0.0, 1 - height / whole[3]) / HEIGHT_SPREAD
+    return math.log(max(digit.probability, 1e-6)) - (wide**2 + low**2) / 2 - EACH

@@ -1,0 +1,147 @@
+"""Ink -> digits in reading order: strokes of one digit joined, specks and dashes left out, rows found, cuts proposed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.blobs import Blobs, united
+
+Ink = NDArray[np.float32]
+MOST_BLOBS = 800  # of the largest; more is a texture
+SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
+SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
+APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
+MOST_CUTS = 7
+NARROW = 0.7  # of its height: what is narrower is one digit
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A straight cut: the pixels with x + slope * (y - middle) >= place are on its right; within a digit's box."""
+
+    place: float
+    slope: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What may be one digit, or several that touch: its box (left, top, right, bottom) and the blobs in it."""
+
+    box: tuple[int, int, int, int]
+    blobs: NDArray[np.intp]
+
+
+def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
+    """Rows of segments in reading order; `stroke` is the usual width of a stroke in pixels."""
+    chosen = np.argsort(-blobs.area, kind="stable")[:MOST_BLOBS]
+    boxes = np.stack([blobs.left, blobs.top, blobs.right, blobs.bottom], axis=1)[chosen]
+    usual = usual_height(boxes, blobs.area[chosen])
+    if len(chosen) > 1:
+        labels, n = united(len(chosen), np.argwhere(_together(boxes, usual, stroke)))
+    else:
+        labels, n = np.zeros(1, np.intp), 1
+    joined = np.stack([_outer(boxes[labels == k]) for k in range(n)])
+    height = joined[:, 3] - joined[:, 1]
+    usual = usual_height(joined, np.bincount(labels, blobs.area[chosen], n))
+    digits = [Segment(tuple(map(int, joined[k])), chosen[labels == k]) for k in np.flatnonzero(height >= SMALL * usual)]
+    return _rows(digits)
+
+
+def usual_height(boxes: NDArray[np.intp], area: NDArray[Any]) -> float:
+    """The height that most of the ink stands in: a median over the ink, so that specks count for nothing."""
+    height = (boxes[:, 3] - boxes[:, 1]).astype(float)
+    order = np.argsort(height)
+    mass = np.cumsum(area[order])
+    return float(height[order[np.searchsorted(mass, mass[-1] / 2)]])
+
+
+def _together(boxes: NDArray[np.intp], usual: float, stroke: float) -> NDArray[np.bool_]:
+    """Which blobs belong to one digit: (n, n)."""
+    left, top, right, bottom = (boxes[:, k].astype(np.float64) for k in range(4))
+    width, height = right - left, bottom - top
+    gap_x = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    gap_y = np.maximum(top[:, None], top) - np.minimum(bottom[:, None], bottom)
+    over_x = -gap_x / np.minimum(width[:, None], width)
+    over_y = -gap_y / np.minimum(height[:, None], height)
+    low = np.minimum(height[:, None], height)
+    tall = np.maximum(bottom[:, None], bottom) - np.minimum(top[:, None], top)
+    inside = (over_x > 0.6) & (over_y > 0.6)
+    stacked = (over_x > 0.5) & (gap_y < 0.25 * usual) & (tall < 1.3 * usual)
+    near = (np.maximum(gap_x, gap_y) < APART * stroke) & (low < SMALL * usual) & (tall < 1.3 * usual)
+    # The bar of a 5: low, flat, at the top, to the right of what it belongs to.
+    bar = (height < 0.3 * usual)[None] & ((top + bottom) / 2 < (top + 0.35 * height)[:, None])
+    bar &= (gap_x < 0.15 * usual) & (left[None] > left[:, None]) & (gap_y < 0.2 * usual)
+    speck = np.maximum(width, height) < SPECK * usual
+    pairs = inside | stacked | near | (bar & (height > SMALL * usual)[:, None])
+    lone = speck[:, None] | speck  # a speck joins only what it nearly touches
+    return pairs & (~lone | (np.maximum(gap_x, gap_y) < APART * stroke))
+
+
+def _outer(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def _rows(digits: list[Segment]) -> list[list[Segment]]:
+    """Rows from top to bottom, each from left to right; a row may slant, its neighbours decide."""
+    n = len(digits)
+    if n < 2:
+        return [digits] if digits else []
+    left, top, right, bottom = np.array([digit.box for digit in digits], np.float64).T
+    height, x = bottom - top, (left + right) / 2
+    overlap = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    beside = (overlap >= 0.4 * np.minimum(height[:, None], height)) & (x[None] > x[:, None])
+    far = np.where(beside, x[None] - x[:, None], np.inf)
+    nearest = far.argmin(axis=1)
+    linked = far[np.arange(n), nearest] < 5 * float(np.median(height))
+    labels, rows = united(n, np.stack([np.arange(n), nearest], axis=1)[linked])
+    found = [sorted(np.flatnonzero(labels == row), key=lambda k: x[k]) for row in range(rows)]
+    found.sort(key=lambda row: float(np.mean([top[k] + bottom[k] for k in row])))
+    return [[digits[k] for k in row] for row in found]
+
+
+def propose_cuts(ink: Ink, stroke: float) -> list[Cut]:
+    """Where digits that touch may be parted, from left to right: lines with little ink on them.
+
+    `ink` is one segment, cut out tightly. Empty where it is too narrow for two digits.
+    """
+    height, width = ink.shape
+    if width < NARROW * height:
+        return []
+    rows, columns = np.nonzero(ink > HALF)
+    weights = ink[rows, columns]
+    found: list[tuple[float, Cut]] = []
+    for slope in (-0.5, -0.25, 0.0, 0.25, 0.5):
+        places = columns + slope * (rows - height / 2)
+        profile = np.bincount(places.clip(0, width - 1).astype(np.intp), weights, width)
+        smooth = np.convolve(profile, np.ones(3) / 3, "same")
+        found += [(smooth[x] * (1 + 0.1 * abs(slope)), Cut(x + 0.5, slope)) for x in _minima(smooth, height)]
+    found.sort(key=lambda pair: pair[0])
+    chosen: list[Cut] = []
+    for ink_on_it, cut in found:
+        crowded = any(abs(cut.place - other.place) < max(0.12 * height, stroke) for other in chosen)
+        if not crowded and ink_on_it < 0.5 * height and len(chosen) < MOST_CUTS:
+            chosen.append(cut)
+    return sorted(chosen, key=lambda cut: cut.place)
+
+
+HALF = 0.3
+
+
+def _minima(profile: NDArray[np.float64], height: int) -> list[int]:
+    """Places that have the least ink of their surroundings."""
+    margin, reach = max(1, round(0.08 * height)), max(1, round(0.06 * height))
+    return [
+        x for x in range(margin, len(profile) - margin)
+        if profile[x] <= profile[max(0, x - reach) : x + reach + 1].min() and profile[x] <= profile[x - 1]
+    ]  # fmt: skip
+
+
+def side_of_cuts(shape: tuple[int, int], cuts: list[Cut]) -> NDArray[np.intp]:
+    """For each pixel of a segment, how many cuts lie to its left: (height, width)."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    sides = np.zeros(shape, np.intp)
+    for cut in cuts:
+        sides += x + 0.5 + cut.slope * (y - shape[0] / 2) >= cut.place
+    return sides
