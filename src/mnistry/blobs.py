@@ -48,14 +48,24 @@ class Blobs:
     def area(self) -> Index:
         return np.bincount(self.labels, self.ends - self.starts, self.n).astype(np.intp)
 
-    def peaks(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The largest of the values (height, width) in each piece."""
+    def means(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The mean of the values (height, width) in each piece."""
         offset = self.rows * self.shape[1]
         edges = np.stack([self.starts + offset, self.ends + offset], axis=1).ravel()
         flat = np.append(values.ravel(), np.float32(0))  # the last run may end at the end
-        found = np.zeros(self.n, np.float32)
-        np.maximum.at(found, self.labels, np.maximum.reduceat(flat, edges)[::2])
-        return found
+        sums = np.add.reduceat(flat, edges)[::2] if len(edges) else np.zeros(0)
+        return np.bincount(self.labels, sums, self.n) / self.area
+
+    def along_border(self) -> NDArray[np.float64]:
+        """The largest share of its height or width with which each piece lies on the picture's border."""
+        height, width = self.shape
+        tall, wide = self.bottom - self.top, self.right - self.left
+        on_left = np.bincount(self.labels, self.starts == 0, self.n) / tall
+        on_right = np.bincount(self.labels, self.ends == width, self.n) / tall
+        lengths = self.ends - self.starts
+        on_top = np.bincount(self.labels, lengths * (self.rows == 0), self.n) / wide
+        on_bottom = np.bincount(self.labels, lengths * (self.rows == height - 1), self.n) / wide
+        return np.max([on_left, on_right, on_top, on_bottom], axis=0)
 
     def chosen(self, kept: Mask) -> "Blobs":
         """The pieces that are marked in `kept`, one mark a piece."""
@@ -91,7 +101,7 @@ def find_blobs(mask: Mask) -> Blobs:
     return Blobs((height, width), rows, starts - offset, ends - offset, labels, n)
 
 
-def united(n: int, pairs: NDArray[np.integer[Any]]) -> tuple[Index, int]:
+def united(n: int, pairs: Index) -> tuple[Index, int]:
     """Labels of n things of which some pairs (m, 2) belong together, and how many groups there are."""
     return _united(n, pairs[:, 0], pairs[:, 1])
 
@@ -134,10 +144,13 @@ def sliding(values: Any, size: int, extreme: Callable[..., Any], axis: int) -> A
     if values.dtype == bool:
         fill = extreme is np.minimum
     reach = size // 2
-    wide = np.pad(values, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], constant_values=fill)
-    across, width = (lambda s: (s, slice(None)) if axis == 0 else (slice(None), s)), 1
+    wide: Any = np.pad(values, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], constant_values=fill)
+    width = 1
     while width < size:
         step = min(width, size - width)
-        wide = extreme(wide[across(slice(None, -step))], wide[across(slice(step, None))])
+        if axis == 0:
+            wide = extreme(wide[:-step], wide[step:])
+        else:
+            wide = extreme(wide[:, :-step], wide[:, step:])
         width += step
     return wide

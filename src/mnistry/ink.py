@@ -4,25 +4,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mnistry.blobs import opened
+from mnistry.blobs import opened, sliding
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 Ink = NDArray[np.float32]  # (height, width)
 
 FAINTEST = 10.0  # of 255: less contrast than this is no ink
 HALO = 0.1  # of full ink: what JPEG leaves around a stroke
-WIDEST_STROKE = 0.25  # of the shorter side of an uneven picture
+WIDEST_STROKE = 0.35  # of the shorter side of an uneven picture
 EVEN = 0.1  # of the largest distance from the border's colour: a border that varies less is even paper
+ALIKE = 0.15  # of full ink: noises that differ less are alike
 NOISE = 5  # standard deviations that noise reaches
 SMALLEST_PHOTO = 50  # pixels: what is smaller is a drawing on even ground
 
 
 def find_ink(pixels: Pixels) -> Ink:
-    """How much ink each pixel holds: uint8 (height, width, 3) -> float32 (height, width) from 0 (paper) to 1.
+    """How much ink each pixel holds: uint8 (height, width, 3) -> float32 (height, width) from 0 (paper) by way of
+    1 (usual full ink) to what the strongest strokes have.
 
     Even paper has the colour of the border; ink is distance from it, so any two colours will do. Where the paper is
     uneven (photos, shadows, a picture on a picture) ink is what is thin and stands out from its own neighbourhood.
-    What noise reaches counts as paper, what most of the stroke has counts as full ink.
+    What noise reaches counts as paper.
     """
     distance, unevenness = _distance(pixels)
     if min(pixels.shape[:2]) < SMALLEST_PHOTO:
@@ -54,7 +56,7 @@ def _scaled(distance: NDArray[np.float32]) -> Ink:
     full = float(np.percentile(distance[stroke], 90))
     if full < max(FAINTEST, 1.5 * noise):
         return np.zeros_like(distance)
-    ink: Ink = ((distance - noise) / (full - noise)).clip(0, 1)
+    ink: Ink = ((distance - noise) / (full - noise)).clip(0)
     ink[ink < HALO] = 0
     return ink
 
@@ -62,24 +64,27 @@ def _scaled(distance: NDArray[np.float32]) -> Ink:
 def _uneven_ink(pixels: Pixels) -> Ink:
     """Ink on uneven paper: what an opening by a square wider than any stroke takes away."""
     size = 2 * round(WIDEST_STROKE * min(pixels.shape[:2]) / 2) + 1
-    values, bright = _contrast(pixels, size)
+    values, bright, scale = _contrast(pixels, size)
     hats = [_hat(values, size), _hat(255 - values, size)]
     noises = [noise / max(full, 1) for _, noise, full in hats]
-    if max(noises) < 2 * min(noises) + 0.05:  # most of the picture is flat either way: ink is rarer than paper
+    if abs(noises[0] - noises[1]) < ALIKE:  # most of the picture is flat either way: ink is rarer than paper
         chosen = 0 if bright else 1
     else:  # between ruled lines, the paper itself looks like strokes of the other kind
         chosen = int(noises[0] > noises[1])
     hat, noise, full = hats[chosen]
-    if full < FAINTEST / 2:
+    if full < max(FAINTEST / 2 * scale, 1.5 * noise):
         return np.zeros(hat.shape, np.float32)
-    ink: Ink = ((hat - np.float32(noise)) / np.float32(full - noise)).clip(0, 1)
+    ink: Ink = ((hat - np.float32(noise)) / np.float32(full - noise)).clip(0)
     ink[ink < HALO] = 0
     return ink
 
 
 def _hat(values: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float, float]:
     """What is thin and bright, where its noise ends, and its full strength."""
-    hat = values - opened(values, size)
+    ground = opened(values, size)
+    reach = size // 8 * 2 + 1  # the square does not fit into the round corners of a shadow or a thing
+    ground = np.minimum(values, sliding(sliding(ground, reach, np.maximum, 0), reach, np.maximum, 1))
+    hat = values - ground
     levels = np.cumsum(np.bincount(hat.ravel(), minlength=256)) / hat.size
     middle = int(np.searchsorted(levels, 0.5))
     spread = 1.4826 * float(np.median(abs(hat[::2, ::2].astype(np.int16) - middle)))
@@ -88,8 +93,9 @@ def _hat(values: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float
     return hat, noise, float(np.searchsorted(levels, above))
 
 
-def _contrast(pixels: Pixels, size: int) -> tuple[NDArray[np.uint8], bool]:
-    """The picture along the colour axis in which neighbours differ most, and whether the rarer ones are bright in it.
+def _contrast(pixels: Pixels, size: int) -> tuple[NDArray[np.uint8], bool, float]:
+    """The picture along the colour axis in which neighbours differ most, whether the rarer ones are
+    bright in it, and its scale.
 
     The axis is the first principal component of the differences from the local mean.
     """
@@ -102,7 +108,8 @@ def _contrast(pixels: Pixels, size: int) -> tuple[NDArray[np.uint8], bool]:
     values = smooth @ axis.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     bright = bool(((rest @ axis) ** 3).mean() > 0)
-    return ((values - low) * np.float32(255 / max(high - low, 40))).astype(np.uint8), bright
+    scale = 255 / max(high - low, 1)
+    return ((values - low) * np.float32(scale)).astype(np.uint8), bright, scale
 
 
 def _otsu(values: NDArray[np.float32]) -> float:

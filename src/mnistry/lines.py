@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from mnistry.blobs import Blobs, Mask, find_blobs, sliding, united
 
 STEEPEST = 0.25  # of a line: pixels down for one across
-LONG = 0.5  # of the picture's width: what is shorter is no line of the paper
+LENGTH = 20  # times its thickness: the shortest line
+THICKER = 1.6  # times the thickness of the line: where a stroke lies on it
+SEEN = 0.3  # of the picture's width: what must be seen of a line between the strokes on it
 REACH = 0.2  # of the picture's width: a gap that a line bridges where strokes cross it
-COVERED = 0.4  # of a line: the share that must be seen
+STRONGER = 1.25  # times the ink of a line: a stroke on it
+COVERED = 0.93  # of the picture's width: a line with the strokes on it; what is shorter may be a stroke
 
 
 @dataclass(frozen=True)
@@ -24,33 +27,53 @@ class Pieces:
     area: NDArray[np.intp]
 
 
-def without_lines(mask: Mask) -> Mask:
-    """The mask (height, width) without long thin lines, horizontal or vertical, that run out of the picture."""
-    flat = _without_flat_lines(mask)
-    return np.ascontiguousarray(_without_flat_lines(np.ascontiguousarray(flat.T)).T)
+def without_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
+    """The mask (height, width) without long thin lines, horizontal or vertical, that run out of the picture.
+
+    `ink` tells how strong the ink is in each pixel: a stroke that is stronger than the line stays where it lies on it.
+    """
+    flat = _without_flat_lines(mask, ink)
+    return np.ascontiguousarray(_without_flat_lines(np.ascontiguousarray(flat.T), np.ascontiguousarray(ink.T)).T)
 
 
-def _without_flat_lines(mask: Mask) -> Mask:
+def _without_flat_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
     height, width = mask.shape
     thick = _thickness(mask)
     if not thick:
         return mask
     thin = mask & ~_opened(mask, (thick + 1) | 1, 0)  # no more than about `thick` pixels high
-    blobs = find_blobs(_opened(thin, 3 * thick | 1, 1))
-    pieces = _pieces(blobs, thick)
-    kept = mask
-    for chain in _chains(pieces, thick, width):
-        x = np.concatenate([pieces.left[chain], pieces.right[chain]])
-        y = np.concatenate([pieces.y_left[chain], pieces.y_right[chain]])
-        curve = np.polyfit(x, y, 2 if len(chain) > 2 else 1)
-        columns = np.arange(max(int(x.min()) - 2 * thick, 0), min(int(x.max()) + 2 * thick, width))
-        band = np.arange(-thick, thick + 1)[:, None]
-        rows = np.rint(np.polyval(curve, columns)).astype(np.intp) + band
+    pieces = _pieces(find_blobs(_opened(thin, 2 * thick | 1, 1)), thick)
+    kept, columns, band = mask, np.arange(width), np.arange(-thick, thick + 1)[:, None]
+    chains = _chains(pieces, thick, width)
+    if not chains:
+        return mask
+    found = np.concatenate(chains)
+    line = float(np.median(pieces.area[found] / (pieces.right - pieces.left + 1)[found]))  # thickness
+    if width < LENGTH * line:
+        return mask
+    thin = mask & ~_opened(mask, int(THICKER * line + 1) | 1, 0)
+    for chain in chains:
+        rows = np.rint(np.polyval(_curve(pieces, chain), columns)).astype(np.intp) + band
         inside = (rows >= 0) & (rows < height)
-        rows, columns = rows[inside], np.broadcast_to(columns, inside.shape)[inside]
+        x, y = np.broadcast_to(columns, inside.shape), rows.clip(0, height - 1)
+        if (mask[y, x] & inside).any(axis=0).mean() < COVERED:
+            continue
+        on_line = thin[y, x] & inside
+        if not on_line.any():
+            continue
+        strength = float(np.percentile(ink[y, x][on_line], 75))
+        gone = on_line & (ink[y, x] <= STRONGER * strength)
         kept = kept.copy() if kept is mask else kept
-        kept[rows, columns] &= ~thin[rows, columns]
+        kept[y[gone], x[gone]] = False
     return kept
+
+
+def _curve(pieces: Pieces, chain: NDArray[np.intp]) -> NDArray[np.float64]:
+    """A parabola through the pieces, the long ones first of all; paper is seldom flat."""
+    x = np.concatenate([pieces.left[chain], pieces.right[chain]])
+    y = np.concatenate([pieces.y_left[chain], pieces.y_right[chain]])
+    weights = np.tile((pieces.right - pieces.left)[chain].astype(float), 2)
+    return np.polyfit(x, y, 2 if len(chain) > 2 else 1, w=weights)
 
 
 def _thickness(mask: Mask) -> int:
@@ -78,7 +101,7 @@ def _pieces(blobs: Blobs, thick: int) -> Pieces:
     xy = np.bincount(blobs.labels, across * (blobs.rows - y[blobs.labels]) * lengths, n)
     slope = xy / np.maximum(xx, 1)
     size = blobs.right - blobs.left
-    flat = (abs(slope) <= STEEPEST) & (blobs.bottom - blobs.top <= STEEPEST * size + thick) & (size >= 3 * thick)
+    flat = (abs(slope) <= STEEPEST) & (blobs.bottom - blobs.top <= STEEPEST * size + thick) & (size >= 2 * thick)
     return Pieces(
         blobs.left[flat], blobs.right[flat] - 1,
         (y - slope * (x - blobs.left))[flat], (y + slope * (blobs.right - 1 - x))[flat], blobs.area[flat],
@@ -86,7 +109,7 @@ def _pieces(blobs: Blobs, thick: int) -> Pieces:
 
 
 def _chains(pieces: Pieces, thick: int, width: int) -> list[NDArray[np.intp]]:
-    """Pieces that continue each other, where together they are as long as a line of the paper."""
+    """Pieces that continue each other, where together they are long enough to be a line of the paper."""
     n = len(pieces.left)
     if not 0 < n <= 600:  # so many pieces are no lines, but a texture
         return []
@@ -98,12 +121,4 @@ def _chains(pieces: Pieces, thick: int, width: int) -> list[NDArray[np.intp]]:
     near = (gap > -thick) & (gap <= REACH * width) & (abs(pieces.y_left[None] - expected) <= thick)
     labels, groups = united(n, np.argwhere(near))
     chains = [np.flatnonzero(labels == group) for group in range(groups)]
-    return [chain for chain in chains if _is_line(pieces, chain, width)]
-
-
-def _is_line(pieces: Pieces, chain: NDArray[np.intp], width: int) -> bool:
-    """Whether the chain is long, seen for most of its length, and runs to the picture's side."""
-    left, right = int(pieces.left[chain].min()), int(pieces.right[chain].max())
-    seen = int((pieces.right[chain] - pieces.left[chain]).sum())
-    to_side = min(left, width - 1 - right) <= 0.02 * width
-    return to_side and right - left >= LONG * width and seen >= COVERED * (right - left)
+    return [chain for chain in chains if (pieces.right - pieces.left)[chain].sum() >= SEEN * width]

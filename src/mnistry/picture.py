@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,15 @@ from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
 from mnistry.ink import SMALLEST_PHOTO, Ink, find_ink
 from mnistry.lines import without_lines
-from mnistry.segments import Segment, find_segments, propose_cuts, side_of_cuts
+from mnistry.segments import Segment, crossed_strokes, find_segments, propose_cuts, side_of_cuts
 
 __all__ = ["Box", "Crop", "Glyph", "PictureError", "Source", "find_digits", "find_glyphs", "open_picture"]
 
 Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
 EDGE = 0.2  # of full ink: where a stroke begins
-CORE = 0.5  # of full ink: what a stroke must reach somewhere
+ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
+FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
+SCRAP = 0.4  # of a segment's height: a slice that is lower may be left out
 THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's training digits has thinner ones (1 % below 1.5)
 SLANTED = 1.25  # a stroke's outline counted in steps along the axes, by its true length; 4/pi on the mean of slants
 
@@ -36,11 +39,14 @@ class Glyph:
     """A connected piece of writing: one digit, or some that touch.
 
     `parts` is how many slices it may be cut into; `crops[i, j]` is what the slices from i up to j (exclusive) make.
-    Slices that make no digit are missing; (0, parts), the whole, is always there.
+    Slices that make no digit are missing; (0, parts), the whole, is always there. `crossed[k]` is how many strokes
+    the cut between slices k and k + 1 goes through, and `scraps` are slices too low to be a digit, such as a dash.
     """
 
     parts: int
     crops: Mapping[tuple[int, int], Crop]
+    crossed: tuple[int, ...] = ()
+    scraps: frozenset[int] = frozenset()
 
     @property
     def whole(self) -> Crop:
@@ -65,7 +71,7 @@ def find_glyphs(source: Source, cut: bool = True) -> list[list[Glyph]]:
     if not mask.any():
         return []
     if min(mask.shape) >= SMALLEST_PHOTO:
-        mask = without_lines(mask)
+        mask = without_lines(mask, ink)
     blobs = find_blobs(mask)
     page = _Page(ink, blobs, size)
     return page.rows(cut)
@@ -76,9 +82,12 @@ class _Page:
 
     def __init__(self, ink: Ink, blobs: Blobs, size: tuple[int, int]) -> None:
         self.ink, self.size, self.stroke = ink, size, 1.0
-        strong = blobs.peaks(ink) >= CORE if blobs.n else np.zeros(0, bool)
-        self.blobs = blobs.chosen(strong)
-        if self.blobs.n:
+        self.blobs = blobs
+        if blobs.n:
+            means = blobs.means(ink)
+            kept = means >= FAINT * np.average(means, weights=blobs.area)
+            inside = kept & (blobs.along_border() < ALONG)
+            self.blobs = blobs.chosen(inside if inside.any() and min(ink.shape) >= SMALLEST_PHOTO else kept)
             self.stroke = _usual_stroke(self.blobs)
 
     def rows(self, cut: bool) -> list[list[Glyph]]:
@@ -101,25 +110,33 @@ class _Page:
         own = painted[window] == number
         own = sliding(sliding(own, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
         own &= (painted[window] == 0) | (painted[window] == number)
-        ink = np.where(own, self.ink[window], np.float32(0))
+        full = np.percentile(self.ink[window][painted[window] == number], 90)  # what most of the stroke has
+        ink = np.where(own, (self.ink[window] / np.float32(full)).clip(0, 1), np.float32(0))
         cuts = propose_cuts(ink, self.stroke) if cut else []
         if not cuts:
             return Glyph(1, {(0, 1): self._crop(ink, left, top)})
         sides, n = side_of_cuts(ink.shape, cuts), len(cuts) + 1
         crops = {(0, n): self._crop(ink, left, top)}
+        crossed = tuple(crossed_strokes(ink >= EDGE, cut) for cut in cuts)
+        scraps = frozenset(i for i in range(n) if _height((sides == i) & (ink >= EDGE)) < SCRAP * len(ink))
         for i in range(n):
             for j in range(i + 1, n + 1):
                 part = np.where((sides >= i) & (sides < j), ink, np.float32(0))
                 if (i, j) != (0, n) and _may_be_digit(part >= EDGE, len(ink)):
                     crops[i, j] = self._crop(part, left, top)
-        return Glyph(n, crops)
+        return Glyph(n, crops, crossed, scraps)
 
     def _crop(self, ink: Ink, left: int, top: int) -> Crop:
-        edge = ink >= EDGE
+        edge: Mask = ink >= EDGE
         rows, columns = _reach(edge.any(axis=1)), _reach(edge.any(axis=0))
         image = mnist_form(thickened(ink[rows, columns]))
         place = slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
         return Crop(_box(*place, self.ink.shape, self.size), image)
+
+
+def _height(mask: Mask) -> int:
+    rows = np.flatnonzero(mask.any(axis=1))
+    return int(rows[-1] - rows[0]) + 1 if len(rows) else 0
 
 
 def _may_be_digit(mask: Mask, height: int) -> bool:
@@ -159,7 +176,7 @@ def stroke_width(ink: Ink) -> float:
     return float(2 * ink.sum() / (outline / SLANTED)) if outline else 0.0
 
 
-def _reach(marked: NDArray[np.bool_]) -> slice:
+def _reach(marked: Any) -> slice:
     """From the first to the last mark, and a pixel more on either side for the stroke's soft edge."""
     places = np.flatnonzero(marked)
     return slice(max(int(places[0]) - 1, 0), int(places[-1]) + 2)

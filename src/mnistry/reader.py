@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from mnistry.picture import Box, Crop, Glyph, Source, find_glyphs
 from mnistry.settings import MnistryError
 
-USUAL_WIDTH = 0.65  # of its height: a digit's width, and how far it varies
+USUAL_WIDTH = 0.75  # of its height: a digit's width, and how far it varies
 WIDTH_SPREAD = 0.3
 HEIGHT_SPREAD = 0.25
-EACH = 0.7  # what one more digit in touching writing costs
+SCRAP = 2.0  # what leaving out a dash or a speck costs
+CROSSED = 1.0  # what each further stroke that a cut crosses costs
+EACH = 0.5  # what one more digit in touching writing costs beside other digits
+EACH_OF_ONE = 3.0  # and where nothing else is written: most lone shapes are one digit
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 
 
@@ -59,7 +62,8 @@ class Reader:
             return Reading("", (), "no ink found")
         crops = [crop for row in rows for glyph in row for crop in glyph.crops.values()]
         proba = iter(self.predict_proba(np.stack([crop.image for crop in crops])))
-        lines = [[digit for glyph in row for digit in _best(glyph, proba)] for row in rows]
+        each = EACH_OF_ONE if len(rows) == len(rows[0]) == 1 else EACH
+        lines = [[digit for glyph in row for digit in _best(glyph, proba, each)] for row in rows]
         return Reading("\n".join(map(_text, lines)), tuple(digit for line in lines for digit in line))
 
     def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
@@ -161,16 +165,33 @@ def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:
     return Digit(best, float(proba[best]), crop.box, crop.image)
 
 
-def _best(glyph: Glyph, proba: Iterator[NDArray[np.float32]]) -> list[Digit]:
+def _best(glyph: Glyph, proba: Iterator[NDArray[np.float32]], each: float) -> list[Digit]:
     """The most probable way to part a glyph into digits; `proba` gives the next row for each of its crops."""
     found = {span: (_digit(crop, row), crop) for (span, crop), row in zip(glyph.crops.items(), proba)}  # noqa: B905
     scores: list[float] = [0.0] + [-math.inf] * glyph.parts
     ways: list[list[Digit]] = [[] for _ in range(glyph.parts + 1)]
-    for (i, j), (digit, crop) in sorted(found.items(), key=lambda item: item[0][1]):
-        score = scores[i] + _likelihood(digit, crop, glyph)
-        if score > scores[j]:
-            scores[j], ways[j] = score, [*ways[i], digit]
+    for j in range(1, glyph.parts + 1):
+        for i in range(j):
+            if (i, j) in found:
+                _try_way(
+                    scores, ways, i, j, _likelihood(*found[i, j], glyph) - each - _cut_cost(glyph, i), found[i, j][:1]
+                )
+        if j - 1 in glyph.scraps:
+            _try_way(scores, ways, j - 1, j, -SCRAP - _cut_cost(glyph, j - 1), ())
     return ways[-1]
+
+
+def _try_way(
+    scores: list[float], ways: list[list[Digit]], i: int, j: int, gain: float, digits: tuple[Digit, ...]
+) -> None:
+    """Keep the way to cut j that comes by cut i, if it is the best so far."""
+    if scores[i] + gain > scores[j]:
+        scores[j], ways[j] = scores[i] + gain, [*ways[i], *digits]
+
+
+def _cut_cost(glyph: Glyph, i: int) -> float:
+    """What the cut before slice i costs: digits touch in one place, a cut through one digit crosses more strokes."""
+    return CROSSED * max(0, glyph.crossed[i - 1] - 1) if i else 0.0
 
 
 def _likelihood(digit: Digit, crop: Crop, glyph: Glyph) -> float:
@@ -178,4 +199,4 @@ def _likelihood(digit: Digit, crop: Crop, glyph: Glyph) -> float:
     (_, _, width, height), whole = crop.box, glyph.whole.box
     wide = max(0.0, width / height - USUAL_WIDTH) / WIDTH_SPREAD
     low = max(0.0, 1 - height / whole[3]) / HEIGHT_SPREAD
-    return math.log(max(digit.probability, 1e-6)) - (wide**2 + low**2) / 2 - EACH
+    return math.log(max(digit.probability, 1e-6)) - (wide**2 + low**2) / 2

@@ -1,4 +1,4 @@
-"""Ink -> digits in reading order: strokes of one digit joined, specks and dashes left out, rows found, cuts proposed."""
+"""Ink -> digits in reading order: broken strokes joined, specks left out, rows found, cuts proposed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,11 @@ from mnistry.blobs import Blobs, united
 Ink = NDArray[np.float32]
 MOST_BLOBS = 800  # of the largest; more is a texture
 SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
+FEW = 4  # pieces: no more than one broken digit has
 SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
 APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
 MOST_CUTS = 7
+FLAT = 3  # times its height: what is wider is a dash or a line
 NARROW = 0.7  # of its height: what is narrower is one digit
 
 
@@ -45,13 +47,21 @@ def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
     joined = np.stack([_outer(boxes[labels == k]) for k in range(n)])
     height = joined[:, 3] - joined[:, 1]
     usual = usual_height(joined, np.bincount(labels, blobs.area[chosen], n))
-    digits = [Segment(tuple(map(int, joined[k])), chosen[labels == k]) for k in np.flatnonzero(height >= SMALL * usual)]
+    digits = [Segment(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(height >= SMALL * usual)]
     return _rows(digits)
+
+
+def _as_box(box: NDArray[np.intp]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = map(int, box)
+    return left, top, right, bottom
 
 
 def usual_height(boxes: NDArray[np.intp], area: NDArray[Any]) -> float:
     """The height that most of the ink stands in: a median over the ink, so that specks count for nothing."""
     height = (boxes[:, 3] - boxes[:, 1]).astype(float)
+    flat = boxes[:, 2] - boxes[:, 0] > FLAT * height
+    if not flat.all():
+        height, area = height[~flat], area[~flat]
     order = np.argsort(height)
     mass = np.cumsum(area[order])
     return float(height[order[np.searchsorted(mass, mass[-1] / 2)]])
@@ -68,15 +78,31 @@ def _together(boxes: NDArray[np.intp], usual: float, stroke: float) -> NDArray[n
     low = np.minimum(height[:, None], height)
     tall = np.maximum(bottom[:, None], bottom) - np.minimum(top[:, None], top)
     inside = (over_x > 0.6) & (over_y > 0.6)
-    stacked = (over_x > 0.5) & (gap_y < 0.25 * usual) & (tall < 1.3 * usual)
-    near = (np.maximum(gap_x, gap_y) < APART * stroke) & (low < SMALL * usual) & (tall < 1.3 * usual)
+    stacked = (over_x > 0.5) & (gap_y < 0.25 * usual) & (tall < 1.6 * usual)
+    near = (np.maximum(gap_x, gap_y) < APART * stroke) & (low < SMALL * usual) & (tall < 1.6 * usual)
     # The bar of a 5: low, flat, at the top, to the right of what it belongs to.
     bar = (height < 0.3 * usual)[None] & ((top + bottom) / 2 < (top + 0.35 * height)[:, None])
     bar &= (gap_x < 0.15 * usual) & (left[None] > left[:, None]) & (gap_y < 0.2 * usual)
     speck = np.maximum(width, height) < SPECK * usual
     pairs = inside | stacked | near | (bar & (height > SMALL * usual)[:, None])
+    if len(boxes) <= FEW:
+        pairs |= _one_broken_digit(boxes)
     lone = speck[:, None] | speck  # a speck joins only what it nearly touches
     return pairs & (~lone | (np.maximum(gap_x, gap_y) < APART * stroke))
+
+
+def _one_broken_digit(boxes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Where little is written, a flat piece is no digit but the top or the foot of the one above or below it."""
+    left, top, right, bottom = (boxes[:, k].astype(np.float64) for k in range(4))
+    wide = np.maximum(right[:, None], right) - np.minimum(left[:, None], left)
+    tall = np.maximum(bottom[:, None], bottom) - np.minimum(top[:, None], top)
+    gap_x = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    gap_y = np.maximum(top[:, None], top) - np.minimum(bottom[:, None], bottom)
+    flat = right - left > 1.1 * (bottom - top)
+    middle, eighth = (top + bottom) / 2, (bottom - top) / 8
+    a_dash = flat & (abs(middle[:, None] - middle) < eighth[:, None])  # beside the middle of the other
+    near = np.maximum(gap_x, 0) + np.maximum(gap_y, 0) <= 0.25 * tall
+    return flat & ~a_dash & near & (wide <= 1.3 * tall)
 
 
 def _outer(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -113,15 +139,19 @@ def propose_cuts(ink: Ink, stroke: float) -> list[Cut]:
     weights = ink[rows, columns]
     found: list[tuple[float, Cut]] = []
     for slope in (-0.5, -0.25, 0.0, 0.25, 0.5):
-        places = columns + slope * (rows - height / 2)
-        profile = np.bincount(places.clip(0, width - 1).astype(np.intp), weights, width)
-        smooth = np.convolve(profile, np.ones(3) / 3, "same")
-        found += [(smooth[x] * (1 + 0.1 * abs(slope)), Cut(x + 0.5, slope)) for x in _minima(smooth, height)]
+        places = (columns + slope * (rows - height / 2)).clip(0, width - 1).astype(np.intp)
+        profile = np.bincount(places, weights, width)
+        low, high = np.full(width, height), np.zeros(width, int)
+        np.minimum.at(low, places, rows)
+        np.maximum.at(high, places, rows + 1)
+        for depth in (profile, np.maximum(high - low, 0)):  # little ink, or notches above and below
+            smooth = np.convolve(depth, np.ones(3) / 3, "same")
+            found += [(smooth[x] * (1 + 0.1 * abs(slope)), Cut(x + 0.5, slope)) for x in _minima(smooth, height)]
     found.sort(key=lambda pair: pair[0])
     chosen: list[Cut] = []
     for ink_on_it, cut in found:
         crowded = any(abs(cut.place - other.place) < max(0.12 * height, stroke) for other in chosen)
-        if not crowded and ink_on_it < 0.5 * height and len(chosen) < MOST_CUTS:
+        if not crowded and ink_on_it < 0.85 * height and len(chosen) < MOST_CUTS:
             chosen.append(cut)
     return sorted(chosen, key=lambda cut: cut.place)
 
@@ -136,6 +166,13 @@ def _minima(profile: NDArray[np.float64], height: int) -> list[int]:
         x for x in range(margin, len(profile) - margin)
         if profile[x] <= profile[max(0, x - reach) : x + reach + 1].min() and profile[x] <= profile[x - 1]
     ]  # fmt: skip
+
+
+def crossed_strokes(mask: NDArray[np.bool_], cut: Cut) -> int:
+    """How many strokes of a segment a cut goes through."""
+    y = np.arange(len(mask))
+    x = np.floor(cut.place - cut.slope * (y - len(mask) / 2)).astype(np.intp).clip(0, mask.shape[1] - 1)
+    return int((np.diff(mask[y, x].astype(np.int8), prepend=0) > 0).sum())
 
 
 def side_of_cuts(shape: tuple[int, int], cuts: list[Cut]) -> NDArray[np.intp]:
