@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "mnistry"
 # A room imports only from rows above its own, never from its own.
 ROWS = [
     {"settings", "form", "quiet", "blobs"},
-    {"download", "decode", "ink", "lines", "segments", "metrics", "runs", "figures", "terminal"},
+    {"download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal"},
     {"sources", "picture", "contract"},
     {"dataset", "reader", "neural", "classical"},
     {"networks", "export", "report"},
@@ -60,7 +60,7 @@ def test_reading_never_sees_training():
         module = waiting.pop()
         seen.add(module)
         waiting += imports(module) - seen
-    assert seen == {"reader", "picture", "decode", "ink", "lines", "segments", "blobs", "form", "settings"}
+    assert seen == {"reader", "picture", "decode", "ink", "lines", "segments", "cuts", "blobs", "form", "settings"}
 
 
 def test_only_the_command_line_sees_the_report():

@@ -35,7 +35,7 @@ def find_ink(pixels: Pixels) -> Ink:
 
 
 def _distance(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
-    """Distance of each pixel from the colour of most of the border, and how far nearly all of the border keeps to it."""
+    """Distance of each pixel from the colour of most of the border, and how far nearly all of the border is."""
     height, width = pixels.shape[:2]
     rim = max(1, min(height, width) // 50)
     strips = (pixels[:rim], pixels[-rim:], pixels[:, :rim], pixels[:, -rim:])
@@ -67,10 +67,10 @@ def _uneven_ink(pixels: Pixels) -> Ink:
     values, bright, scale = _contrast(pixels, size)
     hats = [_hat(values, size), _hat(255 - values, size)]
     noises = [noise / max(full, 1) for _, noise, full in hats]
-    if abs(noises[0] - noises[1]) < ALIKE:  # most of the picture is flat either way: ink is rarer than paper
-        chosen = 0 if bright else 1
-    else:  # between ruled lines, the paper itself looks like strokes of the other kind
-        chosen = int(noises[0] > noises[1])
+    # Between ruled lines the paper itself looks like strokes of the other kind, and there is more of it. Where most of
+    # the picture is flat either way, ink is what is rarer.
+    alike = abs(noises[0] - noises[1]) < ALIKE
+    chosen = int(not bright) if alike else int(noises[0] > noises[1])
     hat, noise, full = hats[chosen]
     if full < max(FAINTEST / 2 * scale, 1.5 * noise):
         return np.zeros(hat.shape, np.float32)

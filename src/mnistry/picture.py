@@ -1,21 +1,24 @@
 """A person's picture -> digits in MNIST form, in reading order, with other ways to part those that touch."""
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.blobs import Blobs, Mask, find_blobs, sliding
+from mnistry.cuts import crossed_strokes, propose_cuts, side_of_cuts
 from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
 from mnistry.ink import SMALLEST_PHOTO, Ink, find_ink
 from mnistry.lines import without_lines
-from mnistry.segments import Segment, crossed_strokes, find_segments, propose_cuts, side_of_cuts
+from mnistry.segments import Segment, find_segments
 
-__all__ = ["Box", "Crop", "Glyph", "PictureError", "Source", "find_digits", "find_glyphs", "open_picture"]
+__all__ = ["Box", "Crop", "Glyph", "PictureError", "Slices", "Source", "find_digits", "find_glyphs", "open_picture"]
 
 Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
 EDGE = 0.2  # of full ink: where a stroke begins
@@ -35,22 +38,47 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Glyph:
-    """A connected piece of writing: one digit, or some that touch.
+class Slices:
+    """A piece of writing cut into `parts` slices from left to right, and what they make.
 
-    `parts` is how many slices it may be cut into; `crops[i, j]` is what the slices from i up to j (exclusive) make.
-    Slices that make no digit are missing; (0, parts), the whole, is always there. `crossed[k]` is how many strokes
-    the cut between slices k and k + 1 goes through, and `scraps` are slices too low to be a digit, such as a dash.
+    `crops[i, j]` is what the slices from i up to j (exclusive) make; what can be no digit is missing. `crossed[k]` is
+    how many strokes the cut between slices k and k + 1 goes through, `scraps` are slices too low to be a digit, such
+    as a dash.
     """
 
     parts: int
     crops: Mapping[tuple[int, int], Crop]
-    crossed: tuple[int, ...] = ()
-    scraps: frozenset[int] = frozenset()
+    crossed: tuple[int, ...]
+    scraps: frozenset[int]
 
-    @property
-    def whole(self) -> Crop:
-        return self.crops[0, self.parts]
+
+@dataclass(frozen=True)
+class Glyph:
+    """A connected piece of writing: one digit, `whole`, or some that touch.
+
+    `ink` is its own, cut out of the picture; `stroke` is the usual width of strokes there; `crop` brings a part of the
+    ink, of the same shape, to MNIST form.
+    """
+
+    whole: Crop
+    ink: Ink
+    stroke: float
+    crop: Callable[[Ink], Crop]
+
+    def slices(self) -> Slices | None:
+        """The ways to part it, or None where it is too narrow for two digits."""
+        cuts = propose_cuts(self.ink, self.stroke)
+        if not cuts:
+            return None
+        sides, n = side_of_cuts(self.ink.shape, cuts), len(cuts) + 1
+        marked = self.ink >= EDGE
+        crops = {}
+        for i, j in itertools.combinations(range(n + 1), 2):
+            inside = (sides >= i) & (sides < j)
+            if j - i < n and _may_be_digit(marked & inside, len(marked)):
+                crops[i, j] = self.crop(np.where(inside, self.ink, np.float32(0)))
+        scraps = frozenset(i for i in range(n) if _height((sides == i) & marked) < SCRAP * len(marked))
+        return Slices(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), scraps)
 
 
 def find_digits(source: Source) -> list[Crop]:
@@ -59,10 +87,10 @@ def find_digits(source: Source) -> list[Crop]:
     `source` is a path, the bytes of a file, a Pillow image or an array: (height, width) or (height, width, 3 or 4),
     bool, uint8, uint16 or float from 0 to 1. Raises PictureError.
     """
-    return [glyph.whole for row in find_glyphs(source, cut=False) for glyph in row]
+    return [glyph.whole for row in find_glyphs(source) for glyph in row]
 
 
-def find_glyphs(source: Source, cut: bool = True) -> list[list[Glyph]]:
+def find_glyphs(source: Source) -> list[list[Glyph]]:
     """Find the rows of writing in a picture, each from left to right; see `find_digits`. Raises PictureError."""
     image, size = open_picture(source)
     pixels = np.asarray(image)
@@ -74,7 +102,7 @@ def find_glyphs(source: Source, cut: bool = True) -> list[list[Glyph]]:
         mask = without_lines(mask, ink)
     blobs = find_blobs(mask)
     page = _Page(ink, blobs, size)
-    return page.rows(cut)
+    return page.rows()
 
 
 class _Page:
@@ -90,7 +118,7 @@ class _Page:
             self.blobs = blobs.chosen(inside if inside.any() and min(ink.shape) >= SMALLEST_PHOTO else kept)
             self.stroke = _usual_stroke(self.blobs)
 
-    def rows(self, cut: bool) -> list[list[Glyph]]:
+    def rows(self) -> list[list[Glyph]]:
         if not self.blobs.n:
             return []
         rows = find_segments(self.blobs, self.stroke)
@@ -99,10 +127,10 @@ class _Page:
         for number, segment in enumerate(segments, 1):
             numbers[segment.blobs] = number
         painted = self.blobs.paint(np.where(numbers > 0, numbers, -1))
-        glyphs = iter([self._glyph(segment, painted, number, cut) for number, segment in enumerate(segments, 1)])
+        glyphs = iter([self._glyph(segment, painted, number) for number, segment in enumerate(segments, 1)])
         return [[next(glyphs) for _ in row] for row in rows]
 
-    def _glyph(self, segment: Segment, painted: NDArray[np.int32], number: int, cut: bool) -> Glyph:
+    def _glyph(self, segment: Segment, painted: NDArray[np.int32], number: int) -> Glyph:
         """Cut a segment out, with the soft edge of its strokes and without its neighbours' ink."""
         reach = max(1, round(self.stroke / 3))
         left, top = max(segment.box[0] - reach, 0), max(segment.box[1] - reach, 0)
@@ -112,21 +140,10 @@ class _Page:
         own &= (painted[window] == 0) | (painted[window] == number)
         full = np.percentile(self.ink[window][painted[window] == number], 90)  # what most of the stroke has
         ink = np.where(own, (self.ink[window] / np.float32(full)).clip(0, 1), np.float32(0))
-        cuts = propose_cuts(ink, self.stroke) if cut else []
-        if not cuts:
-            return Glyph(1, {(0, 1): self._crop(ink, left, top)})
-        sides, n = side_of_cuts(ink.shape, cuts), len(cuts) + 1
-        crops = {(0, n): self._crop(ink, left, top)}
-        crossed = tuple(crossed_strokes(ink >= EDGE, cut) for cut in cuts)
-        scraps = frozenset(i for i in range(n) if _height((sides == i) & (ink >= EDGE)) < SCRAP * len(ink))
-        for i in range(n):
-            for j in range(i + 1, n + 1):
-                part = np.where((sides >= i) & (sides < j), ink, np.float32(0))
-                if (i, j) != (0, n) and _may_be_digit(part >= EDGE, len(ink)):
-                    crops[i, j] = self._crop(part, left, top)
-        return Glyph(n, crops, crossed, scraps)
+        crop = partial(self._crop, left, top)
+        return Glyph(crop(ink), ink, self.stroke, crop)
 
-    def _crop(self, ink: Ink, left: int, top: int) -> Crop:
+    def _crop(self, left: int, top: int, ink: Ink) -> Crop:
         edge: Mask = ink >= EDGE
         rows, columns = _reach(edge.any(axis=1)), _reach(edge.any(axis=0))
         image = mnist_form(thickened(ink[rows, columns]))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -60,11 +60,42 @@ class Reader:
         rows = find_glyphs(source)
         if not rows:
             return Reading("", (), "no ink found")
-        crops = [crop for row in rows for glyph in row for crop in glyph.crops.values()]
-        proba = iter(self.predict_proba(np.stack([crop.image for crop in crops])))
-        each = EACH_OF_ONE if len(rows) == len(rows[0]) == 1 else EACH
-        lines = [[digit for glyph in row for digit in _best(glyph, proba, each)] for row in rows]
+        glyphs = [glyph for row in rows for glyph in row]
+        each = EACH_OF_ONE if len(glyphs) == 1 else EACH
+        read = iter(self._read_glyphs(glyphs, each))
+        lines = [[digit for _ in row for digit in next(read)] for row in rows]
         return Reading("\n".join(map(_text, lines)), tuple(digit for line in lines for digit in line))
+
+    def _read_glyphs(self, glyphs: list[Glyph], each: float) -> list[list[Digit]]:
+        """The digits of each glyph; it is parted only where parting could be more probable than the whole."""
+        wholes = self._read_crops([glyph.whole for glyph in glyphs])
+        return [
+            [whole] if _likelihood(whole, glyph) >= -min(each, SCRAP) else self._part(glyph, whole, each)
+            for glyph, whole in zip(glyphs, wholes, strict=True)
+        ]
+
+    def _part(self, glyph: Glyph, whole: Digit, each: float) -> list[Digit]:
+        """The most probable way to read a glyph as digits that touch, or as one."""
+        slices = glyph.slices()
+        if slices is None:
+            return [whole]
+        digits = dict(zip(slices.crops, self._read_crops(list(slices.crops.values())), strict=True))
+        digits[0, slices.parts] = whole
+        scores: list[float] = [0.0] + [-math.inf] * slices.parts
+        ways: list[list[Digit]] = [[] for _ in scores]
+        steps = [(i, j, [digit], _likelihood(digit, glyph) - each) for (i, j), digit in digits.items()]
+        steps += [(i, i + 1, [], -SCRAP) for i in slices.scraps]
+        for i, j, found, gain in sorted(steps, key=lambda step: step[1]):
+            score = scores[i] + gain - (CROSSED * max(0, slices.crossed[i - 1] - 1) if i else 0.0)
+            if score > scores[j]:
+                scores[j], ways[j] = score, ways[i] + found
+        return ways[-1]
+
+    def _read_crops(self, crops: Sequence[Crop]) -> list[Digit]:
+        if not crops:
+            return []
+        proba = self.predict_proba(np.stack([crop.image for crop in crops]))
+        return [_digit(crop, row) for crop, row in zip(crops, proba, strict=True)]
 
     def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
         """Read one picture after the other; raises PictureError at the first that cannot be read."""
@@ -165,38 +196,9 @@ def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:
     return Digit(best, float(proba[best]), crop.box, crop.image)
 
 
-def _best(glyph: Glyph, proba: Iterator[NDArray[np.float32]], each: float) -> list[Digit]:
-    """The most probable way to part a glyph into digits; `proba` gives the next row for each of its crops."""
-    found = {span: (_digit(crop, row), crop) for (span, crop), row in zip(glyph.crops.items(), proba)}  # noqa: B905
-    scores: list[float] = [0.0] + [-math.inf] * glyph.parts
-    ways: list[list[Digit]] = [[] for _ in range(glyph.parts + 1)]
-    for j in range(1, glyph.parts + 1):
-        for i in range(j):
-            if (i, j) in found:
-                _try_way(
-                    scores, ways, i, j, _likelihood(*found[i, j], glyph) - each - _cut_cost(glyph, i), found[i, j][:1]
-                )
-        if j - 1 in glyph.scraps:
-            _try_way(scores, ways, j - 1, j, -SCRAP - _cut_cost(glyph, j - 1), ())
-    return ways[-1]
-
-
-def _try_way(
-    scores: list[float], ways: list[list[Digit]], i: int, j: int, gain: float, digits: tuple[Digit, ...]
-) -> None:
-    """Keep the way to cut j that comes by cut i, if it is the best so far."""
-    if scores[i] + gain > scores[j]:
-        scores[j], ways[j] = scores[i] + gain, [*ways[i], *digits]
-
-
-def _cut_cost(glyph: Glyph, i: int) -> float:
-    """What the cut before slice i costs: digits touch in one place, a cut through one digit crosses more strokes."""
-    return CROSSED * max(0, glyph.crossed[i - 1] - 1) if i else 0.0
-
-
-def _likelihood(digit: Digit, crop: Crop, glyph: Glyph) -> float:
+def _likelihood(digit: Digit, glyph: Glyph) -> float:
     """How likely this is a digit of this glyph: the model's answer, and how tall and wide digits are."""
-    (_, _, width, height), whole = crop.box, glyph.whole.box
+    (_, _, width, height), tallest = digit.box, glyph.whole.box[3]
     wide = max(0.0, width / height - USUAL_WIDTH) / WIDTH_SPREAD
-    low = max(0.0, 1 - height / whole[3]) / HEIGHT_SPREAD
+    low = max(0.0, 1 - height / tallest) / HEIGHT_SPREAD
     return math.log(max(digit.probability, 1e-6)) - (wide**2 + low**2) / 2
