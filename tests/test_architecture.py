@@ -12,12 +12,27 @@ PACKAGE = ROOT / "src" / "mnistry"
 
 # A room imports only from rows above its own, never from its own.
 ROWS = [
-    {"settings", "form", "quiet"},
-    {"download", "picture", "metrics", "runs", "figures", "terminal", "backend", "augment", "space"},
-    {"sources", "reader", "contract", "networks", "estimators"},
-    {"dataset", "lessons", "classical", "graphs"},
-    {"neural", "report", "comparison"},
-    {"export", "ensemble", "comparison_page"},
+    {"settings", "form", "quiet", "blobs"},
+    {
+        "download",
+        "decode",
+        "ink",
+        "lines",
+        "segments",
+        "cuts",
+        "metrics",
+        "runs",
+        "figures",
+        "terminal",
+        "backend",
+        "augment",
+        "space",
+    },
+    {"sources", "picture", "contract", "networks", "estimators"},
+    {"dataset", "reader", "classical", "graphs"},
+    {"lessons", "report", "comparison"},
+    {"neural", "comparison_page"},
+    {"export", "ensemble"},
     {"models"},
     {"training", "trial", "study"},
     {"compare", "crew"},
@@ -66,7 +81,7 @@ def test_reading_never_sees_training():
         module = waiting.pop()
         seen.add(module)
         waiting += imports(module) - seen
-    assert seen == {"reader", "picture", "form", "settings"}
+    assert seen == {"reader", "picture", "decode", "ink", "lines", "segments", "cuts", "blobs", "form", "settings"}
 
 
 def test_only_the_command_line_sees_the_report():

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -12,9 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.picture import Box, Crop, Source, find_digits
+from mnistry.picture import Box, Crop, Glyph, Source, find_glyphs
 from mnistry.settings import MnistryError
 
+USUAL_WIDTH = 0.75  # of its height: a digit's width, and how far it varies
+WIDTH_SPREAD = 0.3
+HEIGHT_SPREAD = 0.25
+SCRAP = 2.0  # what leaving out a dash or a speck costs
+CROSSED = 1.0  # what each further stroke that a cut crosses costs
+EACH = 0.5  # what one more digit in touching writing costs beside other digits
+EACH_OF_ONE = 3.0  # and where nothing else is written: most lone shapes are one digit
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 
 
@@ -49,12 +57,45 @@ class Reader:
 
     def read(self, source: Source) -> Reading:
         """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
-        crops = find_digits(source)
-        if not crops:
+        rows = find_glyphs(source)
+        if not rows:
             return Reading("", (), "no ink found")
+        glyphs = [glyph for row in rows for glyph in row]
+        each = EACH_OF_ONE if len(glyphs) == 1 else EACH
+        read = iter(self._read_glyphs(glyphs, each))
+        lines = [[digit for _ in row for digit in next(read)] for row in rows]
+        return Reading("\n".join(map(_text, lines)), tuple(digit for line in lines for digit in line))
+
+    def _read_glyphs(self, glyphs: list[Glyph], each: float) -> list[list[Digit]]:
+        """The digits of each glyph; it is parted only where parting could be more probable than the whole."""
+        wholes = self._read_crops([glyph.whole for glyph in glyphs])
+        return [
+            [whole] if _likelihood(whole, glyph) >= -min(each, SCRAP) else self._part(glyph, whole, each)
+            for glyph, whole in zip(glyphs, wholes, strict=True)
+        ]
+
+    def _part(self, glyph: Glyph, whole: Digit, each: float) -> list[Digit]:
+        """The most probable way to read a glyph as digits that touch, or as one."""
+        slices = glyph.slices()
+        if slices is None:
+            return [whole]
+        digits = dict(zip(slices.crops, self._read_crops(list(slices.crops.values())), strict=True))
+        digits[0, slices.parts] = whole
+        scores: list[float] = [0.0] + [-math.inf] * slices.parts
+        ways: list[list[Digit]] = [[] for _ in scores]
+        steps = [(i, j, [digit], _likelihood(digit, glyph) - each) for (i, j), digit in digits.items()]
+        steps += [(i, i + 1, [], -SCRAP) for i in slices.scraps]
+        for i, j, found, gain in sorted(steps, key=lambda step: step[1]):
+            score = scores[i] + gain - (CROSSED * max(0, slices.crossed[i - 1] - 1) if i else 0.0)
+            if score > scores[j]:
+                scores[j], ways[j] = score, ways[i] + found
+        return ways[-1]
+
+    def _read_crops(self, crops: Sequence[Crop]) -> list[Digit]:
+        if not crops:
+            return []
         proba = self.predict_proba(np.stack([crop.image for crop in crops]))
-        digits = tuple(_digit(crop, row) for crop, row in zip(crops, proba, strict=True))
-        return Reading("".join("?" if d.digit is None else str(d.digit) for d in digits), digits)
+        return [_digit(crop, row) for crop, row in zip(crops, proba, strict=True)]
 
     def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
         """Read one picture after the other; raises PictureError at the first that cannot be read."""
@@ -146,6 +187,18 @@ def _is(value: tuple[str, list[Any]] | None, kind: str, shape: list[int]) -> boo
     return value is not None and value[0] == kind and value[1][1:] == shape and not isinstance(value[1][0], int)
 
 
+def _text(digits: Iterable[Digit]) -> str:
+    return "".join("?" if digit.digit is None else str(digit.digit) for digit in digits)
+
+
 def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:
     best = int(proba.argmax())
     return Digit(best, float(proba[best]), crop.box, crop.image)
+
+
+def _likelihood(digit: Digit, glyph: Glyph) -> float:
+    """How likely this is a digit of this glyph: the model's answer, and how tall and wide digits are."""
+    (_, _, width, height), tallest = digit.box, glyph.whole.box[3]
+    wide = max(0.0, width / height - USUAL_WIDTH) / WIDTH_SPREAD
+    low = max(0.0, 1 - height / tallest) / HEIGHT_SPREAD
+    return math.log(max(digit.probability, 1e-6)) - (wide**2 + low**2) / 2

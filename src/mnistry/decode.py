@@ -1,0 +1,152 @@
+"""A picture of any kind -> 8-bit RGB on paper, upright, no larger than needed; limits are checked before decoding."""
+
+import io
+import os
+import stat
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mnistry.settings import MnistryError
+
+Source = str | os.PathLike[str] | bytes | bytearray | NDArray[Any] | Image.Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+MOST_BYTES = 64 * 2**20
+MOST_PIXELS = 60_000_000  # phones take 12 to 50 million
+LONGEST_SIDE = 30_000
+WORKING_SIDE = 1200  # pixels; digits need no more, and memory stays small
+FAINTEST = 10  # of 255: what differs less from white cannot be seen on it
+
+
+class PictureError(MnistryError):
+    """A picture that cannot be read; the text is the reason."""
+
+
+def open_picture(source: Source) -> tuple[Image.Image, tuple[int, int]]:
+    """Open a picture upright, as 8-bit RGB on paper, shrunk where it is large; and its own width and height.
+
+    Raises PictureError with the reason.
+    """
+    if not isinstance(source, str | os.PathLike | bytes | bytearray | np.ndarray | Image.Image):
+        raise PictureError(f"a picture is a path, bytes, an array or a Pillow image, not {type(source).__name__}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads all the same
+            image, size = _open(source)
+            upright = _upright(image)
+            return _rgb(upright), size if upright.size == image.size else size[::-1]
+    except PictureError:
+        raise
+    # A hostile file makes Pillow raise nearly anything (OSError, ValueError, SyntaxError, struct.error,
+    # DecompressionBombError, NotImplementedError, ...); whichever it is, the file cannot be read.
+    except Exception as problem:
+        raise PictureError(f"damaged picture ({problem or type(problem).__name__})") from problem
+
+
+def _open(source: Source) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in memory, and the size that it has of its own."""
+    if isinstance(source, Image.Image):
+        _check_size(*source.size)
+        return source, source.size
+    if isinstance(source, np.ndarray):
+        image = _from_array(source)
+        return image, image.size
+    return _decode(bytes(source) if isinstance(source, bytes | bytearray) else _read_file(source))
+
+
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a plain file within the limit; it is opened once, so that it cannot change in between."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise PictureError("not a plain file")
+            data = file.read(MOST_BYTES + 1)
+    except FileNotFoundError as problem:
+        raise PictureError("no such file") from problem
+    except IsADirectoryError as problem:
+        raise PictureError("a folder, not a picture") from problem
+    except (OSError, ValueError) as problem:
+        raise PictureError(f"cannot be opened ({getattr(problem, 'strerror', None) or problem})") from problem
+    return data
+
+
+def _decode(data: bytes) -> tuple[Image.Image, tuple[int, int]]:
+    if not data:
+        raise PictureError("empty file")
+    if len(data) > MOST_BYTES:
+        raise PictureError(f"more than {MOST_BYTES // 2**20} MB: make the file smaller")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as problem:
+        raise PictureError(f"no picture: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from problem
+    size = image.size
+    _check_size(*size)
+    if image.format in ("JPEG", "MPO"):
+        image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # decodes a large photo at a fraction of its size
+    image.load()
+    return image, size
+
+
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < 1 or max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
+        raise PictureError(
+            f"{width} x {height} pixels: expected at most {MOST_PIXELS // 10**6} million, "
+            f"and sides from 1 to {LONGEST_SIDE}"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - broken EXIF data says nothing about the pixels
+        return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """As RGB on paper, shrunk so far that the longest side fits: averaged over squares."""
+    if image.mode.startswith(("I", "F")):
+        image = _from_array(np.asarray(image))
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image = image.reduce(max(1, -(-max(image.size) // WORKING_SIDE)))
+    return _on_paper(image) if image.mode == "RGBA" else image
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    """Lay a transparent picture on white, or on black where white would swallow it."""
+    white, black = (
+        Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
+        for ground in ("white", "black")
+    )
+    return white if _contrast(white) >= FAINTEST else black
+
+
+def _contrast(image: Image.Image) -> int:
+    return max(high - low for low, high in image.getextrema())  # type: ignore[misc]
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    """An array of any usual kind as an 8-bit image; 16 bits are scaled down, where Pillow would clip them."""
+    if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise PictureError(f"an array of shape {array.shape}: expected (height, width) or (height, width, 3 or 4)")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    _check_size(array.shape[1], array.shape[0])
+    if array.dtype.kind not in "buif" or not np.isfinite(array).all():
+        raise PictureError(f"an array of {array.dtype} with values that are no pixels: expected finite numbers")
+    return Image.fromarray(_to_bytes(array))
+
+
+def _to_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    values: NDArray[np.float64] = array.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 65535:  # no usual range: what is there is spread over the whole
+        values, high = (values / 2 - low / 2) / max(high / 2 - low / 2, 1e-6), 1.0
+    top = 1 if high <= 1 else 255 if high <= 255 else 65535
+    return np.rint(values * (255 / top)).astype(np.uint8)

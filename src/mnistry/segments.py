@@ -1,0 +1,116 @@
+"""Ink -> digits in reading order: broken strokes joined, specks left out, rows found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.blobs import Blobs, united
+
+MOST_BLOBS = 800  # of the largest; more is a texture
+SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
+FEW = 4  # pieces: no more than one broken digit has
+SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
+APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
+FLAT = 3  # times its height: what is wider is a dash or a line
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What may be one digit, or several that touch: its box (left, top, right, bottom) and the blobs in it."""
+
+    box: tuple[int, int, int, int]
+    blobs: NDArray[np.intp]
+
+
+def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
+    """Rows of segments in reading order; `stroke` is the usual width of a stroke in pixels."""
+    chosen = np.argsort(-blobs.area, kind="stable")[:MOST_BLOBS]
+    boxes = np.stack([blobs.left, blobs.top, blobs.right, blobs.bottom], axis=1)[chosen]
+    usual = usual_height(boxes, blobs.area[chosen])
+    if len(chosen) > 1:
+        labels, n = united(len(chosen), np.argwhere(_together(boxes, usual, stroke)))
+    else:
+        labels, n = np.zeros(1, np.intp), 1
+    joined = np.stack([_outer(boxes[labels == k]) for k in range(n)])
+    height = joined[:, 3] - joined[:, 1]
+    usual = usual_height(joined, np.bincount(labels, blobs.area[chosen], n))
+    digits = [Segment(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(height >= SMALL * usual)]
+    return _rows(digits)
+
+
+def _as_box(box: NDArray[np.intp]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = map(int, box)
+    return left, top, right, bottom
+
+
+def usual_height(boxes: NDArray[np.intp], area: NDArray[Any]) -> float:
+    """The height that most of the ink stands in: a median over the ink, so that specks count for nothing."""
+    height = (boxes[:, 3] - boxes[:, 1]).astype(float)
+    flat = boxes[:, 2] - boxes[:, 0] > FLAT * height
+    if not flat.all():
+        height, area = height[~flat], area[~flat]
+    order = np.argsort(height)
+    mass = np.cumsum(area[order])
+    return float(height[order[np.searchsorted(mass, mass[-1] / 2)]])
+
+
+def _together(boxes: NDArray[np.intp], usual: float, stroke: float) -> NDArray[np.bool_]:
+    """Which blobs belong to one digit: (n, n)."""
+    left, top, right, bottom = (boxes[:, k].astype(np.float64) for k in range(4))
+    width, height = right - left, bottom - top
+    gap_x = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    gap_y = np.maximum(top[:, None], top) - np.minimum(bottom[:, None], bottom)
+    over_x = -gap_x / np.minimum(width[:, None], width)
+    over_y = -gap_y / np.minimum(height[:, None], height)
+    low = np.minimum(height[:, None], height)
+    tall = np.maximum(bottom[:, None], bottom) - np.minimum(top[:, None], top)
+    inside = (over_x > 0.6) & (over_y > 0.6)
+    stacked = (over_x > 0.5) & (gap_y < 0.25 * usual) & (tall < 1.6 * usual)
+    near = (np.maximum(gap_x, gap_y) < APART * stroke) & (low < SMALL * usual) & (tall < 1.6 * usual)
+    # The bar of a 5: low, flat, at the top, to the right of what it belongs to.
+    bar = (height < 0.3 * usual)[None] & ((top + bottom) / 2 < (top + 0.35 * height)[:, None])
+    bar &= (gap_x < 0.15 * usual) & (left[None] > left[:, None]) & (gap_y < 0.2 * usual)
+    speck = np.maximum(width, height) < SPECK * usual
+    pairs = inside | stacked | near | (bar & (height > SMALL * usual)[:, None])
+    if len(boxes) <= FEW:
+        pairs |= _one_broken_digit(boxes)
+    lone = speck[:, None] | speck  # a speck joins only what it nearly touches
+    return pairs & (~lone | (np.maximum(gap_x, gap_y) < APART * stroke))
+
+
+def _one_broken_digit(boxes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Where little is written, a flat piece is no digit but the top or the foot of the one above or below it."""
+    left, top, right, bottom = (boxes[:, k].astype(np.float64) for k in range(4))
+    wide = np.maximum(right[:, None], right) - np.minimum(left[:, None], left)
+    tall = np.maximum(bottom[:, None], bottom) - np.minimum(top[:, None], top)
+    gap_x = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    gap_y = np.maximum(top[:, None], top) - np.minimum(bottom[:, None], bottom)
+    flat = right - left > 1.1 * (bottom - top)
+    middle, eighth = (top + bottom) / 2, (bottom - top) / 8
+    a_dash = flat & (abs(middle[:, None] - middle) < eighth[:, None])  # beside the middle of the other
+    near = np.maximum(gap_x, 0) + np.maximum(gap_y, 0) <= 0.25 * tall
+    return flat & ~a_dash & near & (wide <= 1.3 * tall)
+
+
+def _outer(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def _rows(digits: list[Segment]) -> list[list[Segment]]:
+    """Rows from top to bottom, each from left to right; a row may slant, its neighbours decide."""
+    n = len(digits)
+    if n < 2:
+        return [digits] if digits else []
+    left, top, right, bottom = np.array([digit.box for digit in digits], np.float64).T
+    height, x = bottom - top, (left + right) / 2
+    overlap = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    beside = (overlap >= 0.4 * np.minimum(height[:, None], height)) & (x[None] > x[:, None])
+    far = np.where(beside, x[None] - x[:, None], np.inf)
+    nearest = far.argmin(axis=1)
+    linked = far[np.arange(n), nearest] < 5 * float(np.median(height))
+    labels, rows = united(n, np.stack([np.arange(n), nearest], axis=1)[linked])
+    found = [sorted(np.flatnonzero(labels == row), key=lambda k: x[k]) for row in range(rows)]
+    found.sort(key=lambda row: float(np.mean([top[k] + bottom[k] for k in row])))
+    return [[digits[k] for k in row] for row in found]
