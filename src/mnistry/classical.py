@@ -120,6 +120,7 @@ def boosting(
     trees = HistGradientBoostingClassifier(
         max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes, max_features=max_features,
         l2_regularization=l2_regularization, early_stopping=False,
+        max_bins=64,  # as good as 255, and a quarter of the memory to go through for every node
     )  # fmt: skip
     return Pipeline([("levels", GreyLevels()), ("sums", BlockSums()), ("trees", trees)])
 
