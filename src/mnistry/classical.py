@@ -84,7 +84,10 @@ class PixelClassifier(DigitClassifier):
     def _figures(self, X: Images, y: Labels) -> dict[str, float]:
         proba = self.predict_proba(X)
         likelihood = proba[np.arange(len(y)), y].astype(np.float64).clip(1e-12)
-        return {"accuracy": float((proba.argmax(axis=1) == y).mean()), "loss": float(-np.log(likelihood).mean())}
+        return {
+            "accuracy": float((proba.argmax(axis=1) == y).mean()),
+            "loss": float(-np.log(likelihood).mean()) + 0.0,  # not -0
+        }
 
 
 def logistic(C: float, max_iter: int, tol: float) -> Any:
@@ -120,6 +123,7 @@ def boosting(
     trees = HistGradientBoostingClassifier(
         max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes, max_features=max_features,
         l2_regularization=l2_regularization, early_stopping=False,
+        max_bins=64,  # as good as 255, and a quarter of the memory to go through for every node
     )  # fmt: skip
     return Pipeline([("levels", GreyLevels()), ("sums", BlockSums()), ("trees", trees)])
 
