@@ -70,8 +70,6 @@ def test_the_readme_commands_run(command, workplace: Path, monkeypatch: pytest.M
             if not (REAL / "t10k-images-idx3-ubyte.gz").is_file():
                 continue
             monkeypatch.setenv("MNISTRY_DATA", str(REAL))
-        if arguments == ["compare"]:
-            arguments += ["logistic"]  # not all of them
         code, _, err = command(*arguments)
         monkeypatch.delenv("MNISTRY_DATA", raising=False)
         assert code == 0, f"{line}: {err}"
