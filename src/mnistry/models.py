@@ -190,7 +190,7 @@ RECIPES = {
             {"members": "best:0 best:1 best:2 deep:0 deep:1", "epochs": 0}, seeds=1,
         ),
         Recipe(
-            "student", "the deep network, taught by the ensemble", "neural", 89_644, _neural("deep_network"),
+            "student", "the deep network, taught by the ensemble", "neural", 89_560, _neural("deep_network"),
             NEURAL | INK_SAFE | {"width": 15, "epochs": 40, "teacher": "ensemble"},
             space=INK_SPACE | {"temperature": Range(1.0, 8.0, log=True)},
         ),
