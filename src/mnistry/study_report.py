@@ -33,13 +33,8 @@ def draw(done: Sequence[FrozenTrial]) -> dict[str, Figure]:
     complete = [trial for trial in done if trial.state == TrialState.COMPLETE]
     if not complete:
         return {}
-    drawn = {
-        "history": figures.search(
-            [
-                trial.value if trial.state == TrialState.COMPLETE else None for trial in done
-            ]  # a pruned one has an early value
-        )
-    }
+    # A pruned trial's value is that of an early epoch.
+    drawn = {"history": figures.search([trial.value if trial in complete else None for trial in done])}
     if len(complete[0].params) > 1 and (shares := importance(complete)):
         drawn["importance"] = figures.importance(shares)
     for key in complete[0].params:
