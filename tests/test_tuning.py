@@ -166,7 +166,7 @@ def test_the_best_is_the_highest_accuracy_and_among_equals_the_lowest_loss(searc
 
 def test_a_hopeless_trial_is_pruned(search):
     def script(number: int, _: int) -> Sequence[Event]:
-        return [epoch(0, 0.9), epoch(1, 0.92), done(0.93)] if number < 6 else [epoch(0, 0.2), done(0.93)]
+        return [epoch(0, 0.9), epoch(1, 0.92), done(0.93)] if number < 6 else [epoch(0, 0.2), epoch(1, 0.3), done(0.93)]
 
     tuned, crew = search(script, 8)
     assert crew.pruned == {6, 7}

@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as problem:
         if problem.name and problem.name.split(".")[0] == "mnistry":
             raise
-        return _fail(f"This command needs {problem.name}, which is not installed: pip install 'mnistry[train]'.")
+        extra = "tune" if problem.name in ("optuna", "sqlalchemy") else "train"
+        return _fail(f"This command needs {problem.name}, which is not installed: pip install 'mnistry[{extra}]'.")
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         _abandon_stdout()
         return DONE

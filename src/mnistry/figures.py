@@ -228,7 +228,7 @@ def search(accuracies: Sequence[float | None]) -> Figure:
     axes.set(xlabel="finished trial", ylabel="validation accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
-    axes.legend(frameon=False, labelcolor=TEXT, loc="lower right")
+    axes.legend(frameon=False, labelcolor=TEXT, loc="best")
     return figure
 
 
@@ -244,12 +244,19 @@ def importance(shares: Mapping[str, float]) -> Figure:
     return figure
 
 
-def slices(key: str, values: Sequence[Any], accuracies: Sequence[float], log: bool) -> Figure:
-    """The accuracy of each trial over one of its settings."""
+def slices(
+    key: str, values: Sequence[Any], accuracies: Sequence[float], log: bool = False, choices: Sequence[Any] = ()
+) -> Figure:
+    """The accuracy of each trial over one of its settings; `choices` are its values where it has no range."""
     figure, axes = _figure(5.0, 2.6)
-    words = not isinstance(values[0], int | float) or isinstance(values[0], bool)
-    axes.scatter([str(value) for value in values] if words else values, accuracies, s=22, color=BLUE, zorder=2)
+    places = [choices.index(value) for value in values] if choices else values
+    axes.scatter(places, accuracies, s=22, color=BLUE, zorder=2)
     axes.set(xlabel=key, ylabel="validation accuracy", **({"xscale": "log"} if log else {}))
+    if choices:
+        axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
+        axes.set_xlim(-0.5, len(choices) - 0.5)
+    elif not log and all(isinstance(value, int) for value in values):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     return figure
 

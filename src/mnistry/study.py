@@ -125,7 +125,8 @@ def create_study(store: Store, recipe: Recipe, about: Mapping[str, Any]) -> optu
         )
         if not store.is_file:
             study.sampler.reseed_rng()  # leaders on several machines are not to draw the same
-        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
+        # The first epoch tells little: the recipes' rate is still rising in it.
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     return study
 
 

@@ -33,13 +33,15 @@ def draw(done: Sequence[FrozenTrial]) -> dict[str, Figure]:
     complete = [trial for trial in done if trial.state == TrialState.COMPLETE]
     if not complete:
         return {}
-    drawn = {"history": figures.search([trial.value for trial in done])}
+    # A pruned trial's value is that of an early epoch.
+    drawn = {"history": figures.search([trial.value if trial in complete else None for trial in done])}
     if len(complete[0].params) > 1 and (shares := importance(complete)):
         drawn["importance"] = figures.importance(shares)
     for key in complete[0].params:
         values = [trial.params[key] for trial in complete]
-        log = bool(getattr(complete[0].distributions[key], "log", False))
-        drawn[f"slice {key}"] = figures.slices(key, values, [trial.value or 0.0 for trial in complete], log)
+        domain = complete[0].distributions[key]
+        log, choices = bool(getattr(domain, "log", False)), tuple(getattr(domain, "choices", ()))
+        drawn[f"slice {key}"] = figures.slices(key, values, [trial.value or 0.0 for trial in complete], log, choices)
     return drawn
 
 
