@@ -16,8 +16,8 @@ ROWS = [
     {"download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal"},
     {"sources", "picture", "contract"},
     {"dataset", "reader", "neural", "classical"},
-    {"networks", "export", "report"},
-    {"models"},
+    {"networks", "export", "report", "batch"},
+    {"models", "showing"},
     {"training"},
     {"cli"},
 ]

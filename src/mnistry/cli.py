@@ -128,16 +128,25 @@ def report(options: argparse.Namespace) -> int:
 
 
 def read(options: argparse.Namespace) -> int:
-    """Read the digits in pictures."""
-    from mnistry.quiet import quiet_stderr
+    """Read the digits in pictures: files, folders, patterns, or - for standard input."""
+    from mnistry import batch, terminal
+    from mnistry.showing import Gallery
 
-    reader = _reader(options.model)
-    failed = 0
-    for name in options.pictures:
-        with quiet_stderr():  # libtiff tells of every oddity
-            line, good = _read_one(reader, name, options.json)
-        failed += not good
-        print(line, flush=True, file=sys.stdout if good or options.json else sys.stderr)
+    labels = None if options.labels is None else batch.read_labels(options.labels)
+    workers = options.workers or batch.usual_workers(options.pictures)
+    gallery, score, failed = Gallery(options.show, labels), batch.Score(), 0
+    with terminal.counting_bar("pictures", options.quiet) as tell:
+        for result in batch.read_all(_reader(options.model), batch.pictures_of(options.pictures), workers):
+            failed += result.reading is None
+            label = None if labels is None else batch.label_of(result.file, labels)
+            right = score.add(result.reading.text if result.reading else "", label)
+            gallery.add(result, label, right)
+            line = json.dumps(_as_json(result)) if options.json else _as_words(result)
+            print(line, flush=True, file=sys.stdout if result.reading or options.json else sys.stderr)
+            tell()
+    gallery.write()
+    if labels is not None:
+        terminal.score(score.figures()) if not options.json else _print_json({"labels": score.figures()})
     return SOME_FAILED if failed else DONE
 
 
@@ -186,8 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
     _run_argument(command(report))
     reading = command(read)
-    reading.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP, BMP, GIF or TIFF")
-    reading.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
+    _reading_arguments(reading)
     exporting = command(export)
     _run_argument(exporting)
     exporting.add_argument("--out", metavar="FILE", help="the ONNX file; its card stands beside it (default: RUN.onnx)")
@@ -198,6 +206,15 @@ def _run_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", nargs="?", default="latest", metavar="RUN", help="a run's folder or name (default: latest)"
     )
+
+
+def _reading_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file (PNG, JPEG, WebP, BMP, GIF, TIFF), "
+                        "a folder, a pattern, or - for standard input: one picture, or names, one a line")  # fmt: skip
+    parser.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
+    parser.add_argument("--show", metavar="FILE", help="draw what was read: one picture as .png, many as .html")
+    parser.add_argument("--labels", metavar="CSV", help="columns file and label: tell the accuracy, show the mistakes")
+    parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: all cores for many pictures)")
 
 
 def _training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +242,12 @@ def _validation(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a share such as 0.1, or writers, not {text!r}") from None
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) <= 64:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 64, not {text!r}")
 
 
 def _seed(text: str) -> int:
@@ -263,21 +286,23 @@ def _reader(model: str | None) -> Any:
     return Reader(_find_run(model).model)
 
 
-def _read_one(reader: Any, name: str, as_json: bool) -> tuple[str, bool]:
-    """The line to print for one picture, and whether it could be read."""
-    from mnistry.picture import PictureError
+def _as_words(result: Any) -> str:
+    shown = result.file if result.file.isprintable() else repr(result.file)
+    if result.reading is None:
+        return f"{shown}: {result.error}"
+    text = result.reading.text.replace("\n", " / ")  # one line a picture
+    sure = ", ".join(f"{digit.probability:.1%}" for digit in result.reading.digits)
+    return f"{shown}: {text} ({sure})" if sure else f"{shown}: {result.reading.reason}"
 
-    shown = name if name.isprintable() else repr(name)
-    try:
-        reading = reader.read(name)
-    except PictureError as problem:
-        return (json.dumps({"file": name, "error": str(problem)}) if as_json else f"{shown}: {problem}"), False
-    if not as_json:
-        sure = ", ".join(f"{digit.probability:.1%}" for digit in reading.digits)
-        return f"{shown}: {reading.text} ({sure})" if reading.digits else f"{shown}: {reading.reason}", True
-    digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in reading.digits]
-    line = {"file": name, "text": reading.text, "digits": digits}
-    return json.dumps(line | ({"reason": reading.reason} if reading.reason else {})), True
+
+def _as_json(result: Any) -> dict[str, Any]:
+    if result.reading is None:
+        return {"file": result.file, "error": result.error}
+    digits = [
+        {"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in result.reading.digits
+    ]
+    line = {"file": result.file, "text": result.reading.text, "digits": digits}
+    return line | ({"reason": result.reading.reason} if result.reading.reason else {})
 
 
 def _shown(path: Path) -> str:
