@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from mnistry import __version__
+from mnistry.arguments import changes, command_line
 from mnistry.settings import MnistryError, Settings
-from mnistry.tuning_command import find_source, tuning_arguments
+from mnistry.tuning_command import find_source
 
 DONE, SOME_FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 some inputs failed, 2 a user's mistake, 130 Ctrl-C."""
     _prepare_streams()
     try:
-        options = _parser().parse_args(arguments)
+        options = command_line(COMMANDS).parse_args(arguments)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
@@ -90,7 +90,7 @@ def train(options: argparse.Namespace) -> int:
     from mnistry.training import train
 
     name, found, origin = find_source(options)
-    recipe = find_recipe(name).changed(found | _changes(options))
+    recipe = find_recipe(name).changed(found | changes(options))
     validation = recipe.validation if options.validation is None else options.validation
     with terminal.download_bar(options.quiet) as tell:
         data = load(options.dataset, validation, options.seed, progress=tell)
@@ -108,7 +108,7 @@ def tune(options: argparse.Namespace) -> int:
     """Search a recipe's settings, in one process or many; the same command goes on where it was interrupted."""
     from mnistry import tuning_command
 
-    return DONE if tuning_command.tune(options, _changes(options)) else SOME_FAILED
+    return DONE if tuning_command.tune(options, changes(options)) else SOME_FAILED
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -161,16 +161,25 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def read(options: argparse.Namespace) -> int:
-    """Read the digits in pictures."""
-    from mnistry.quiet import quiet_stderr
+    """Read the digits in pictures: files, folders, patterns, or - for standard input."""
+    from mnistry import batch, terminal
+    from mnistry.showing import Gallery
 
-    reader = _reader(options.model)
-    failed = 0
-    for name in options.pictures:
-        with quiet_stderr():  # libtiff tells of every oddity
-            line, good = _read_one(reader, name, options.json)
-        failed += not good
-        print(line, flush=True, file=sys.stdout if good or options.json else sys.stderr)
+    labels = None if options.labels is None else batch.read_labels(options.labels)
+    workers = options.workers or batch.usual_workers(options.pictures)
+    gallery, score, failed = Gallery(options.show, labels), batch.Score(), 0
+    with terminal.counting_bar("pictures", options.quiet) as tell:
+        for result in batch.read_all(_reader(options.model), batch.pictures_of(options.pictures), workers):
+            failed += result.reading is None
+            label = None if labels is None else batch.label_of(result.file, labels)
+            right = score.add(result.reading.text if result.reading else "", label)
+            gallery.add(result, label, right)
+            line = json.dumps(_as_json(result)) if options.json else _as_words(result)
+            print(line, flush=True, file=sys.stdout if result.reading or options.json else sys.stderr)
+            tell()
+    gallery.write()
+    if labels is not None:
+        terminal.score(score.figures()) if not options.json else _print_json({"labels": score.figures()})
     return SOME_FAILED if failed else DONE
 
 
@@ -190,120 +199,7 @@ def export(options: argparse.Namespace) -> int:
     return DONE
 
 
-# --- Their arguments --------------------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as for every other mistake."""
-        raise MnistryError(f"{message[0].upper()}{message[1:]}. See {self.prog} --help.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="mnistry", description="Learn handwritten digits, prove it, and read them in pictures.")
-    parser.add_argument("--version", action="version", version=f"mnistry {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-
-    def command(function: Any) -> argparse.ArgumentParser:
-        added = commands.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
-        added.set_defaults(command=function)
-        added.add_argument("--json", action="store_true", help="print the result as JSON")
-        added.add_argument("--quiet", action="store_true", help="print results and mistakes only")
-        return added
-
-    command(fetch)
-    command(models).add_argument("recipes", nargs="*", metavar="RECIPE", help="show the settings of these")
-    training = command(train)
-    _training_arguments(training, nargs="?")
-    training.add_argument("--from", dest="source", metavar="STUDY", help="take the best settings of this study")
-    training.add_argument("--storage", metavar="URL", help="where that study is, if not under MNISTRY_HOME")
-    training.add_argument("--out", metavar="FOLDER", help="where the run is to stand (default: under MNISTRY_HOME)")
-    tuning = command(tune)
-    _training_arguments(tuning)
-    tuning_arguments(tuning)
-    evaluating = command(evaluate)
-    _run_argument(evaluating)
-    evaluating.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
-    _run_argument(command(report))
-    _comparison_arguments(command(compare))
-    reading = command(read)
-    reading.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP, BMP, GIF or TIFF")
-    reading.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
-    exporting = command(export)
-    _run_argument(exporting)
-    exporting.add_argument("--out", metavar="FILE", help="the ONNX file; its card stands beside it (default: RUN.onnx)")
-    return parser
-
-
-def _run_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run", nargs="?", default="latest", metavar="RUN", help="a run's folder or name (default: latest)"
-    )
-
-
-def _training_arguments(parser: argparse.ArgumentParser, **recipe: Any) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", **recipe, help="a name from `mnistry models`")
-    parser.add_argument("--dataset", default="auto", help="mnist, digits, or auto: MNIST where it can be had")
-    parser.add_argument(
-        "--validation",
-        type=_validation,
-        metavar="SHARE",
-        help="share of the training digits to hold back, such as 0.1, 0 for none, or writers (default: the recipe's)",
-    )
-    parser.add_argument("--seed", type=_seed, default=0, help="the same seed gives the same weights (default: 0)")
-    parser.add_argument("--epochs", help="times through the training digits")
-    parser.add_argument("--batch-size", help="digits in one step")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe"
-    )
-
-
-def _comparison_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="names from `mnistry models` (default: all)")
-    parser.add_argument("--dataset", default="auto", help="mnist, digits, or auto: MNIST where it can be had")
-    parser.add_argument(
-        "--seeds",
-        type=_seeds,
-        help="how many runs of each, or which, such as 0,1,2 (default: the recipe's own, 3 or 5)",
-    )
-    parser.add_argument("--csv", action="store_true", help="print the table as CSV")
-    parser.add_argument("--out", metavar="FOLDER", help="where the page is to stand (default: under MNISTRY_HOME)")
-
-
-def _validation(text: str) -> float | str:
-    if text == "writers":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a share such as 0.1, or writers, not {text!r}") from None
-
-
-def _seed(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) < 2**32:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, not {text!r}")
-
-
-def _seeds(text: str) -> int | list[int]:
-    if "," in text:
-        return [_seed(part.strip()) for part in text.strip(",").split(",")]
-    if (number := _seed(text)) > 0:
-        return number
-    raise argparse.ArgumentTypeError(f"expected a number of runs from 1, or seeds such as 0,1,2, not {text!r}")
-
-
-def _changes(options: argparse.Namespace) -> dict[str, str]:
-    changes = {}
-    for pair in options.set:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise MnistryError(f"--set takes KEY=VALUE, such as learning_rate=0.01, not {pair!r}.")
-        changes[key] = value
-    for name in ("epochs", "batch_size"):
-        if (value := getattr(options, name)) is not None:
-            changes[name] = value
-    return changes
+COMMANDS = (fetch, models, train, tune, evaluate, report, compare, read, export)
 
 
 # --- Shared -----------------------------------------------------------------------------------------------
@@ -323,21 +219,23 @@ def _reader(model: str | None) -> Any:
     return Reader(_find_run(model).model)
 
 
-def _read_one(reader: Any, name: str, as_json: bool) -> tuple[str, bool]:
-    """The line to print for one picture, and whether it could be read."""
-    from mnistry.picture import PictureError
+def _as_words(result: Any) -> str:
+    shown = result.file if result.file.isprintable() else repr(result.file)
+    if result.reading is None:
+        return f"{shown}: {result.error}"
+    text = result.reading.text.replace("\n", " / ")  # one line a picture
+    sure = ", ".join(f"{digit.probability:.1%}" for digit in result.reading.digits)
+    return f"{shown}: {text} ({sure})" if sure else f"{shown}: {result.reading.reason}"
 
-    shown = name if name.isprintable() else repr(name)
-    try:
-        reading = reader.read(name)
-    except PictureError as problem:
-        return (json.dumps({"file": name, "error": str(problem)}) if as_json else f"{shown}: {problem}"), False
-    if not as_json:
-        sure = ", ".join(f"{digit.probability:.1%}" for digit in reading.digits)
-        return f"{shown}: {reading.text} ({sure})" if reading.digits else f"{shown}: {reading.reason}", True
-    digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in reading.digits]
-    line = {"file": name, "text": reading.text, "digits": digits}
-    return json.dumps(line | ({"reason": reading.reason} if reading.reason else {})), True
+
+def _as_json(result: Any) -> dict[str, Any]:
+    if result.reading is None:
+        return {"file": result.file, "error": result.error}
+    digits = [
+        {"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in result.reading.digits
+    ]
+    line = {"file": result.file, "text": result.reading.text, "digits": digits}
+    return line | ({"reason": result.reading.reason} if result.reading.reason else {})
 
 
 def _shown(path: Path) -> str:

@@ -55,6 +55,9 @@ class Reader:
     def __init__(self, model: str | Path | bytes | None = None) -> None:
         self._bytes = _bundled_model() if model is None else _model_bytes(model)
 
+    def __reduce__(self) -> tuple[type["Reader"], tuple[bytes]]:
+        return Reader, (self._bytes,)  # a worker process opens the model anew
+
     def read(self, source: Source) -> Reading:
         """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
         rows = find_glyphs(source)

@@ -1,6 +1,7 @@
 """What a person sees while waiting and at the end: progress bars on stderr, tables on stdout."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -178,6 +179,43 @@ def tuned(summary: Mapping[str, Any], page: str) -> None:
     stdout().print(f"Trials: {counted}. The study {summary['study']} is kept in {summary['storage']}",
                    soft_wrap=True, markup=False)  # fmt: skip
     stdout().print(f"Look at {page}", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def counting_bar(what: str, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Give a function to tell that one more is done; nothing is shown for what takes less than a moment."""
+    console, started, bar = stderr(), time.monotonic(), None
+    if quiet or not console.is_terminal:
+        yield lambda: None
+        return
+    done = 0
+
+    def tell() -> None:
+        nonlocal done, bar
+        done += 1
+        if bar is None and time.monotonic() - started > 1:
+            bar = console.status("")
+            bar.start()
+        if bar is not None:
+            bar.update(f"{done:,} {what}, {done / (time.monotonic() - started):,.0f} a second")
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def score(figures: Mapping[str, Any]) -> None:
+    """How many of the pictures with a label were read right."""
+    if not figures["pictures"]:
+        _line(
+            "No picture has a label: the column file must name the files as they are given, or the end of their path."
+        )
+        return
+    digits = f"; {figures['digit_accuracy']:.1%} of {figures['digits']} digits" if figures["digits"] else ""
+    other = f"; {figures['without_label']} pictures have no label" if figures["without_label"] else ""
+    _line(f"{figures['accuracy']:.1%} of {figures['pictures']} pictures are read right{digits}{other}.")
 
 
 def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:
