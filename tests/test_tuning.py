@@ -540,8 +540,8 @@ def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(
     try:
         slow = {"tol": 1e-12, "max_iter": 3000}
         tuned = tune(
-            "logistic", 5, "digits", ray=cluster.address, fixed=slow, workers=2, settings=Settings(tmp_path, offline=True),
-            progress=kill_a_node,
+            "logistic", 5, "digits", ray=cluster.address, workers=2, fixed=slow,
+            settings=Settings(tmp_path, offline=True), progress=kill_a_node,
         )  # fmt: skip
     finally:
         ray.shutdown()
