@@ -129,6 +129,12 @@ def _extreme(function: Any, values: Index, blobs: Blobs) -> Index:
     return found
 
 
+def level(values: NDArray[Any], share: float) -> Any:
+    """The value that a share of the values, along the first axis, does not pass; faster than np.percentile."""
+    place = min(int(share * len(values)), len(values) - 1)
+    return np.partition(values, place, axis=0)[place]
+
+
 def opened(values: Bytes, size: int) -> Bytes:
     """What is left of the bright after all that a square of `size` does not fit into is gone (an opening)."""
     low = sliding(sliding(values, size, np.minimum, 0), size, np.minimum, 1)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mnistry.blobs import opened, sliding
+from mnistry.blobs import level, opened, sliding
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 Ink = NDArray[np.float32]  # (height, width)
@@ -40,8 +40,8 @@ def _distance(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
     rim = max(1, min(height, width) // 50)
     strips = (pixels[:rim], pixels[-rim:], pixels[:, :rim], pixels[:, -rim:])
     border = np.concatenate([strip.reshape(-1, 3) for strip in strips]).astype(np.float32)
-    paper = np.median(border, axis=0)
-    unevenness = float(np.percentile(np.sqrt(((border - paper) ** 2).mean(axis=1)), 90))
+    paper = level(border, 0.5)
+    unevenness = float(np.sqrt(level(((border - paper) ** 2).mean(axis=1), 0.9)))
     rest = pixels - paper
     return np.sqrt(np.einsum("ijk,ijk->ij", rest, rest) / np.float32(3)), unevenness
 
@@ -52,8 +52,8 @@ def _scaled(distance: NDArray[np.float32]) -> Ink:
     stroke = distance > threshold
     if not stroke.any():
         return np.zeros_like(distance)
-    noise = 3 * float(np.median(distance[~stroke]))
-    full = float(np.percentile(distance[stroke], 90))
+    noise = 3 * float(level(distance[~stroke], 0.5))
+    full = float(level(distance[stroke], 0.9))
     if full < max(FAINTEST, 1.5 * noise):
         return np.zeros_like(distance)
     ink: Ink = ((distance - noise) / (full - noise)).clip(0)

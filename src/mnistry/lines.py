@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from mnistry.blobs import Blobs, Mask, find_blobs, sliding, united
 
 STEEPEST = 0.25  # of a line: pixels down for one across
-LENGTH = 20  # times its thickness: the shortest line
+FLAT_LENGTH = 12  # times its thickness: the shortest line across
+UPRIGHT_LENGTH = 20  # and from top to bottom, where strokes of digits are long as well
 THICKER = 1.6  # times the thickness of the line: where a stroke lies on it
 SEEN = 0.3  # of the picture's width: what must be seen of a line between the strokes on it
 REACH = 0.2  # of the picture's width: a gap that a line bridges where strokes cross it
@@ -32,11 +33,13 @@ def without_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
 
     `ink` tells how strong the ink is in each pixel: a stroke that is stronger than the line stays where it lies on it.
     """
-    flat = _without_flat_lines(mask, ink)
-    return np.ascontiguousarray(_without_flat_lines(np.ascontiguousarray(flat.T), np.ascontiguousarray(ink.T)).T)
+    flat = _without_flat_lines(mask, ink, FLAT_LENGTH)
+    return np.ascontiguousarray(
+        _without_flat_lines(np.ascontiguousarray(flat.T), np.ascontiguousarray(ink.T), UPRIGHT_LENGTH).T
+    )
 
 
-def _without_flat_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
+def _without_flat_lines(mask: Mask, ink: NDArray[np.float32], shortest: float) -> Mask:
     height, width = mask.shape
     thick = _thickness(mask)
     if not thick:
@@ -49,7 +52,7 @@ def _without_flat_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
         return mask
     found = np.concatenate(chains)
     line = float(np.median(pieces.area[found] / (pieces.right - pieces.left + 1)[found]))  # thickness
-    if width < LENGTH * line:
+    if width < shortest * line:
         return mask
     thin = mask & ~_opened(mask, int(THICKER * line + 1) | 1, 0)
     for chain in chains:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.blobs import Blobs, Mask, find_blobs, sliding
+from mnistry.blobs import Blobs, Mask, find_blobs, level, sliding
 from mnistry.cuts import crossed_strokes, propose_cuts, side_of_cuts
 from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
@@ -24,6 +24,7 @@ Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixe
 EDGE = 0.2  # of full ink: where a stroke begins
 ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
 FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
+LEAST = 0.1  # of the largest piece of a slice: what is smaller is left of a neighbour
 SCRAP = 0.4  # of a segment's height: a slice that is lower may be left out
 THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's training digits has thinner ones (1 % below 1.5)
 SLANTED = 1.25  # a stroke's outline counted in steps along the axes, by its true length; 4/pi on the mean of slants
@@ -74,9 +75,12 @@ class Glyph:
         marked = self.ink >= EDGE
         crops = {}
         for i, j in itertools.combinations(range(n + 1), 2):
-            inside = (sides >= i) & (sides < j)
-            if j - i < n and _may_be_digit(marked & inside, len(marked)):
-                crops[i, j] = self.crop(np.where(inside, self.ink, np.float32(0)))
+            if j - i == n:
+                continue
+            inside = _without_scraps(marked & (sides >= i) & (sides < j))
+            if _may_be_digit(inside, len(marked)):
+                soft = inside | (~marked & (sides >= i) & (sides < j))
+                crops[i, j] = self.crop(np.where(soft, self.ink, np.float32(0)))
         scraps = frozenset(i for i in range(n) if _height((sides == i) & marked) < SCRAP * len(marked))
         return Slices(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), scraps)
 
@@ -138,7 +142,7 @@ class _Page:
         own = painted[window] == number
         own = sliding(sliding(own, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
         own &= (painted[window] == 0) | (painted[window] == number)
-        full = np.percentile(self.ink[window][painted[window] == number], 90)  # what most of the stroke has
+        full = level(self.ink[window][painted[window] == number], 0.9)  # what most of the stroke has
         ink = np.where(own, (self.ink[window] / np.float32(full)).clip(0, 1), np.float32(0))
         crop = partial(self._crop, left, top)
         return Glyph(crop(ink), ink, self.stroke, crop)
@@ -156,6 +160,15 @@ def _height(mask: Mask) -> int:
     return int(rows[-1] - rows[0]) + 1 if len(rows) else 0
 
 
+def _without_scraps(mask: Mask) -> Mask:
+    """A part of a segment without what a cut left of its neighbours."""
+    blobs = find_blobs(mask)
+    if blobs.n < 2:
+        return mask
+    kept: Mask = blobs.paint((blobs.area >= LEAST * blobs.area.max()).astype(np.int32)) > 0
+    return kept
+
+
 def _may_be_digit(mask: Mask, height: int) -> bool:
     """Whether a part of a segment of this height is tall enough and not too wide."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -168,7 +181,7 @@ def _may_be_digit(mask: Mask, height: int) -> bool:
 def _usual_stroke(blobs: Blobs) -> float:
     """The width that most strokes have: a median over runs, of which flat strokes have few."""
     large = blobs.area[blobs.labels] >= blobs.area.max() / 10
-    return float(np.median((blobs.ends - blobs.starts)[large]))
+    return float(level((blobs.ends - blobs.starts)[large], 0.5))
 
 
 def thickened(ink: Ink) -> Ink:
