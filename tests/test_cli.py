@@ -240,6 +240,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path):
     running = subprocess.Popen(
         [sys.executable, "-m", "mnistry.cli", "train", "dense", *DIGITS, "--epochs", "5000", "--out", tmp_path / "run"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
     assert running.stderr is not None
     for line in running.stderr:
