@@ -14,14 +14,13 @@ from mnistry.blobs import Blobs, Mask, find_blobs, level, sliding
 from mnistry.cuts import crossed_strokes, propose_cuts, side_of_cuts
 from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
-from mnistry.ink import SMALLEST_PHOTO, Ink, find_ink
+from mnistry.ink import EDGE, SMALLEST_PHOTO, Ink, find_ink
 from mnistry.lines import without_lines
 from mnistry.segments import Segment, find_segments
 
 __all__ = ["Box", "Crop", "Glyph", "PictureError", "Slices", "Source", "find_digits", "find_glyphs", "open_picture"]
 
 Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
-EDGE = 0.2  # of full ink: where a stroke begins
 ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
 FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
 FINE = 100  # pixels of height that are enough to part and to read; what is larger is reduced
