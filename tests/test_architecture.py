@@ -15,7 +15,7 @@ ROWS = [
     {"settings", "form", "quiet", "blobs"},
     {"download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal"},
     {"sources", "picture", "contract"},
-    {"dataset", "reader", "neural", "classical"},
+    {"dataset", "reader", "neural", "classical", "pipeline"},
     {"networks", "export", "report", "batch"},
     {"models", "showing"},
     {"training"},

@@ -147,7 +147,11 @@ class _Page:
         scale = max(1, min(len(ink) // FINE, int(self.stroke / 2)))
         crop = partial(self._crop, left, top, scale)
         ink = _reduced(ink, scale)
-        return Glyph(crop(ink), ink, self.stroke / scale, crop)
+        height, width = self.ink.shape
+        down = slice(max(segment.box[1] - 1, 0), min(segment.box[3] + 1, height))
+        across = slice(max(segment.box[0] - 1, 0), min(segment.box[2] + 1, width))
+        whole = Crop(_box(down, across, self.ink.shape, self.size), crop(ink).image)  # finer than the reduced ink
+        return Glyph(whole, ink, self.stroke / scale, crop)
 
     def _crop(self, left: int, top: int, scale: int, ink: Ink) -> Crop:
         edge: Mask = ink >= EDGE
