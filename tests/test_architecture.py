@@ -18,7 +18,7 @@ ROWS = [
         "backend", "augment", "space",
     },
     {"sources", "picture", "contract", "networks", "estimators"},
-    {"dataset", "reader", "classical", "graphs"},
+    {"dataset", "reader", "classical", "graphs", "pipeline"},
     {"lessons", "report", "comparison", "batch"},
     {"neural", "comparison_page", "showing"},
     {"export", "ensemble"},

@@ -4,12 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mnistry.blobs import level, opened, sliding
+from mnistry.blobs import find_blobs, level, opened, sliding
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 Ink = NDArray[np.float32]  # (height, width)
 
 FAINTEST = 10.0  # of 255: less contrast than this is no ink
+MOST_WIDE = 0.3  # of the ink: what may be wider than any stroke
+EDGE = 0.2  # of full ink: where a stroke begins
+FILLED = 0.9  # of its box: a patch
+SMALLEST_PATCH = 20  # pixels
 HALO = 0.1  # of full ink: what JPEG leaves around a stroke
 WIDEST_STROKE = 0.35  # of the shorter side of an uneven picture
 EVEN = 0.1  # of the largest distance from the border's colour: a border that varies less is even paper
@@ -31,7 +35,40 @@ def find_ink(pixels: Pixels) -> Ink:
         return _scaled(distance)
     ink = _scaled(distance)
     full = float(distance.max())
-    return ink if unevenness <= EVEN * full else _uneven_ink(pixels)
+    if unevenness > EVEN * full or not _is_thin(ink):
+        return _uneven_ink(pixels)
+    patch = _patch(ink >= EDGE)
+    if patch is None:
+        return ink
+    inner = find_ink(pixels[patch])  # a picture pasted on a larger ground
+    if inner.any():
+        ink[:] = 0
+        ink[patch] = inner
+    return ink
+
+
+def _patch(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The inside of the largest shape, where that is a filled rectangle, about as wide as high: no digit is."""
+    if not mask.any():
+        return None
+    blobs = find_blobs(mask)
+    k = int(blobs.area.argmax())
+    height, width = int(blobs.bottom[k] - blobs.top[k]), int(blobs.right[k] - blobs.left[k])
+    filled = blobs.area[k] >= FILLED * height * width
+    if not filled or min(height, width) < max(SMALLEST_PATCH, 0.4 * max(height, width)):
+        return None
+    rim = 1 + min(height, width) // 50
+    return (
+        slice(int(blobs.top[k]) + rim, int(blobs.bottom[k]) - rim),
+        slice(int(blobs.left[k]) + rim, int(blobs.right[k]) - rim),
+    )
+
+
+def _is_thin(ink: Ink) -> bool:
+    """Whether ink is made of strokes: a patch of another colour is ground for ink of its own."""
+    mask = (ink >= EDGE).astype(np.uint8)
+    wide = opened(mask, 2 * round(WIDEST_STROKE * min(ink.shape) / 2) + 1)
+    return int(wide.sum()) <= MOST_WIDE * int(mask.sum())
 
 
 def _distance(pixels: Pixels) -> tuple[NDArray[np.float32], float]:

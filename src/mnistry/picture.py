@@ -14,16 +14,16 @@ from mnistry.blobs import Blobs, Mask, find_blobs, level, sliding
 from mnistry.cuts import crossed_strokes, propose_cuts, side_of_cuts
 from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
-from mnistry.ink import SMALLEST_PHOTO, Ink, find_ink
+from mnistry.ink import EDGE, SMALLEST_PHOTO, Ink, find_ink
 from mnistry.lines import without_lines
 from mnistry.segments import Segment, find_segments
 
 __all__ = ["Box", "Crop", "Glyph", "PictureError", "Slices", "Source", "find_digits", "find_glyphs", "open_picture"]
 
 Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
-EDGE = 0.2  # of full ink: where a stroke begins
 ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
 FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
+FINE = 100  # pixels of height that are enough to part and to read; what is larger is reduced
 LEAST = 0.1  # of the largest piece of a slice: what is smaller is left of a neighbour
 SCRAP = 0.4  # of a segment's height: a slice that is lower may be left out
 THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's training digits has thinner ones (1 % below 1.5)
@@ -144,15 +144,32 @@ class _Page:
         own &= (painted[window] == 0) | (painted[window] == number)
         full = level(self.ink[window][painted[window] == number], 0.9)  # what most of the stroke has
         ink = np.where(own, (self.ink[window] / np.float32(full)).clip(0, 1), np.float32(0))
-        crop = partial(self._crop, left, top)
-        return Glyph(crop(ink), ink, self.stroke, crop)
+        scale = max(1, min(len(ink) // FINE, int(self.stroke / 2)))
+        crop = partial(self._crop, left, top, scale)
+        ink = _reduced(ink, scale)
+        height, width = self.ink.shape
+        down = slice(max(segment.box[1] - 1, 0), min(segment.box[3] + 1, height))
+        across = slice(max(segment.box[0] - 1, 0), min(segment.box[2] + 1, width))
+        whole = Crop(_box(down, across, self.ink.shape, self.size), crop(ink).image)  # finer than the reduced ink
+        return Glyph(whole, ink, self.stroke / scale, crop)
 
-    def _crop(self, left: int, top: int, ink: Ink) -> Crop:
+    def _crop(self, left: int, top: int, scale: int, ink: Ink) -> Crop:
         edge: Mask = ink >= EDGE
         rows, columns = _reach(edge.any(axis=1)), _reach(edge.any(axis=0))
         image = mnist_form(thickened(ink[rows, columns]))
-        place = slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
-        return Crop(_box(*place, self.ink.shape, self.size), image)
+        height, width = self.ink.shape
+        down = slice(rows.start * scale + top, min(rows.stop * scale + top, height))
+        across = slice(columns.start * scale + left, min(columns.stop * scale + left, width))
+        return Crop(_box(down, across, self.ink.shape, self.size), image)
+
+
+def _reduced(ink: Ink, scale: int) -> Ink:
+    """Means over squares of `scale` pixels."""
+    if scale == 1:
+        return ink
+    height, width = ink.shape
+    whole = np.pad(ink, ((0, -height % scale), (0, -width % scale)))
+    return whole.reshape(len(whole) // scale, scale, -1, scale).mean(axis=(1, 3))
 
 
 def _height(mask: Mask) -> int:

@@ -23,6 +23,7 @@ SCRAP = 2.0  # what leaving out a dash or a speck costs
 CROSSED = 1.0  # what each further stroke that a cut crosses costs
 EACH = 0.5  # what one more digit in touching writing costs beside other digits
 EACH_OF_ONE = 3.0  # and where nothing else is written: most lone shapes are one digit
+MOST_PARTED = 32  # glyphs of a picture; where more are doubtful, it is no writing of digits
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 
 
@@ -72,10 +73,10 @@ class Reader:
     def _read_glyphs(self, glyphs: list[Glyph], each: float) -> list[list[Digit]]:
         """The digits of each glyph; it is parted only where parting could be more probable than the whole."""
         wholes = self._read_crops([glyph.whole for glyph in glyphs])
-        return [
-            [whole] if _likelihood(whole, glyph) >= -min(each, SCRAP) else self._part(glyph, whole, each)
-            for glyph, whole in zip(glyphs, wholes, strict=True)
-        ]
+        doubts = {k: _likelihood(whole, glyph) for k, (whole, glyph) in enumerate(zip(wholes, glyphs, strict=True))}
+        doubtful = [k for k in sorted(doubts, key=doubts.__getitem__) if doubts[k] < -min(each, SCRAP)][:MOST_PARTED]
+        parted = {k: self._part(glyphs[k], wholes[k], each) for k in doubtful}
+        return [parted.get(k, [whole]) for k, whole in enumerate(wholes)]
 
     def _part(self, glyph: Glyph, whole: Digit, each: float) -> list[Digit]:
         """The most probable way to read a glyph as digits that touch, or as one."""

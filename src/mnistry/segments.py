@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistry.blobs import Blobs, united
 
-MOST_BLOBS = 800  # of the largest; more is a texture
+MOST_BLOBS = 400  # of the largest; more is a texture
 SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
 FEW = 4  # pieces: no more than one broken digit has
 SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit

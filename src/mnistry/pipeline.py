@@ -1,0 +1,42 @@
+"""People's pictures in their own scikit-learn pipelines: pictures -> MNIST form."""
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from mnistry.form import SIDE
+from mnistry.picture import Crop, Source, find_digits
+
+
+class MnistForm(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A transformer from pictures of one digit each to MNIST form; it learns nothing.
+
+    `flat=False` gives uint8 (n, 28, 28), as mnistry's recipes take them, `flat=True` (n, 784). A picture is a path, the
+    bytes of a file, an array or a Pillow image; of several digits the largest is taken, a picture without ink stays
+    empty. Raises PictureError for what is no picture.
+    """
+
+    def __init__(self, flat: bool = False) -> None:
+        self.flat = flat
+
+    def fit(self, X: Iterable[Source], y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Nothing is learnt."""
+        return self
+
+    def transform(self, X: Iterable[Source]) -> NDArray[np.uint8]:
+        """The pictures in MNIST form, one row each."""
+        images = [_largest(find_digits(source)) for source in X]
+        forms = np.stack(images) if images else np.empty((0, SIDE, SIDE), np.uint8)
+        return forms.reshape(len(forms), -1) if self.flat else forms
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _largest(crops: list[Crop]) -> NDArray[np.uint8]:
+    if not crops:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    return max(crops, key=lambda crop: crop.box[2] * crop.box[3]).image
