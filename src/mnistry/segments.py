@@ -10,6 +10,7 @@ from mnistry.blobs import Blobs, united
 
 MOST_BLOBS = 400  # of the largest; more is a texture
 SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
+SLIGHT = 0.06  # of the usual ink: what has less is a scrap of something else, not even a 1
 FEW = 4  # pieces: no more than one broken digit has
 SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
 APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
@@ -35,8 +36,12 @@ def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
         labels, n = np.zeros(1, np.intp), 1
     joined = np.stack([_outer(boxes[labels == k]) for k in range(n)])
     height = joined[:, 3] - joined[:, 1]
-    usual = usual_height(joined, np.bincount(labels, blobs.area[chosen], n))
-    digits = [Segment(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(height >= SMALL * usual)]
+    area = np.bincount(labels, blobs.area[chosen], n)
+    usual = usual_height(joined, area)
+    order = np.argsort(area)
+    usual_area = area[order[np.searchsorted(np.cumsum(area[order]), area.sum() / 2)]]  # what most of the ink stands in
+    kept = (height >= SMALL * usual) & (area >= SLIGHT * usual_area)
+    digits = [Segment(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(kept)]
     return _rows(digits)
 
 
