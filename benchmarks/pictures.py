@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mnistry import Reader
+from mnistry.batch import edit_distance
 
 Manifest = list[dict[str, str]]
 Strokes = list[list[tuple[float, float]]]
@@ -129,16 +130,6 @@ def draw(lines: Strokes, canvas: int, pen: int) -> Image.Image:
         for x, y in path:
             brush.ellipse((x - half, y - half, x + half, y + half), 30)
     return picture.reduce(fine)
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Fewest insertions, deletions and changes that turn one text into the other (Levenshtein)."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
 
 
 def share(part: int, whole: int) -> float:
