@@ -12,10 +12,10 @@ PACKAGE = ROOT / "src" / "mnistry"
 
 # A room imports only from rows above its own, never from its own.
 ROWS = [
-    {"settings", "form", "quiet", "blobs"},
+    {"settings", "form", "quiet", "blobs", "letters"},
     {
         "download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal",
-        "backend", "augment", "space",
+        "backend", "augment", "outliers", "space",
     },
     {"sources", "picture", "contract", "networks", "estimators"},
     {"dataset", "reader", "classical", "graphs", "pipeline"},

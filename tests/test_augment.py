@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnistry.augment import Augmentation, shifted
+from mnistry.augment import Augmentation, european, shifted
 
 
 def centre(images: np.ndarray) -> np.ndarray:
@@ -97,3 +97,39 @@ def test_shifted_digits_lose_nothing_but_move(few_digits):
     # a digit has 4 pixels of paper around its 20x20 box, so a shift by 2 keeps all ink
     assert (moved.sum(axis=(1, 2)) == images.sum(axis=(1, 2))).mean() > 0.95
     assert (shifted(images, 0, np.random.default_rng(0)) == images).all()
+
+
+# --- Other pens
+
+
+def test_strokes_become_wider_and_thinner_and_stay_in_place(bar):
+    changed = Augmentation(stroke=1).batch(bar, np.random.default_rng(0))
+    ink = changed.sum(axis=(1, 2)) / bar.sum(axis=(1, 2))
+    assert ink.min() < 0.7
+    assert ink.max() > 1.3
+    assert np.median(ink) == pytest.approx(1, abs=0.1)
+    assert np.abs(centre(changed) - centre(bar)).max() < 0.01
+
+
+def test_blur_softens_edges_and_keeps_the_ink(bar):
+    soft = Augmentation(blur=1).batch(bar, np.random.default_rng(0))
+    assert np.abs(soft.sum(axis=(1, 2)) / bar.sum(axis=(1, 2)) - 1).max() < 0.02
+    assert soft[:, :, 11].max() > 20
+    assert (soft[:, 10, 13] == 255).all()
+
+
+def test_no_pen_leaks_into_the_next_image(bar):
+    bar[::2] = 0
+    bar[1::2, :, 10:14] = 255  # from the upper to the lower border
+    assert not Augmentation(stroke=1, blur=1).batch(bar, np.random.default_rng(0))[::2].any()
+
+
+def test_europeans_flag_their_1_and_cross_their_7(few_digits):
+    images, labels = few_digits
+    changed = european(images, labels, 1.0, np.random.default_rng(0))
+    touched = (changed != images).any(axis=(1, 2))
+    assert (touched == ((labels == 1) | (labels == 7))).all()
+    assert images[labels == 7].astype(float).sum() < changed[labels == 7].astype(float).sum()
+    half = european(images, labels, 0.5, np.random.default_rng(0))
+    assert 10 < (half != images).any(axis=(1, 2)).sum() < 50
+    assert (european(np.zeros((2, 28, 28), np.uint8), np.array([1, 7]), 1.0, np.random.default_rng(0)) == 0).all()

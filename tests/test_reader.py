@@ -188,3 +188,77 @@ def test_reading_needs_no_learning_library():
     assert text == "7"
     heavy = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "onnx", "pandas", "jinja2"}
     assert not heavy & set(modules)
+
+
+# --- "I don't know"
+
+
+def doubting_model() -> bytes:
+    """A model with the second output: all are a 7, and digits are what has much ink in its 28x28."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_model_from_string(model_of(0.0))
+    answer = next(c for c in model.graph.initializer if c.name == "answer")
+    answer.CopyFrom(helper.make_tensor("answer", TensorProto.FLOAT, [10], [0.0] * 7 + [1.0, 0.0, 0.0]))
+    model.graph.initializer.append(helper.make_tensor("much", TensorProto.FLOAT, [1], [150.0 * 255]))
+    model.graph.node.extend(
+        [
+            helper.make_node("Sub", ["column", "much"], ["more"]),
+            helper.make_node("Sigmoid", ["more"], ["digit"]),
+        ]
+    )
+    model.graph.output.append(helper.make_tensor_value_info("digit", TensorProto.FLOAT, ["n", 1]))
+    return model.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def doubter() -> Reader:
+    return Reader(doubting_model())
+
+
+def page(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """Black boxes (left, top, right, bottom) on white paper; full ones count as digits, thin ones do not."""
+    picture = np.full((200, 400), 255, np.uint8)
+    for left, top, right, bottom in boxes:
+        picture[top:bottom, left:right] = 0
+    return picture
+
+
+DIGIT, LETTER = (60, 80), (12, 80)  # width and height in pixels
+
+
+def at(x: int, y: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    return x, y, x + size[0], y + size[1]
+
+
+def test_what_is_no_digit_is_refused(doubter: Reader):
+    reading = doubter.read(page(at(40, 60, DIGIT), at(160, 60, DIGIT), at(280, 60, LETTER)))
+    assert reading.text == "77?"
+    assert [digit.digit for digit in reading.digits] == [7, 7, None]
+    assert [digit.probability > 0.5 for digit in reading.digits] == [True, True, False]
+    assert reading.reason == ""
+
+
+def test_a_picture_without_any_digit_says_so(doubter: Reader):
+    reading = doubter.read(page(at(40, 60, LETTER)))
+    assert (reading.text, reading.reason) == ("?", "no digit recognised")
+
+
+def test_where_most_is_no_digit_all_is_refused(doubter: Reader):
+    reading = doubter.read(page(at(40, 60, DIGIT), at(160, 60, LETTER), at(240, 60, LETTER)))
+    assert (reading.text, reading.reason) == ("???", "no digit recognised")
+
+
+def test_a_dash_between_digits_is_left_out(doubter: Reader):
+    reading = doubter.read(page(at(40, 60, DIGIT), at(160, 95, (60, 8)), at(280, 60, DIGIT)))
+    assert reading.text == "77"
+
+
+def test_how_probably_an_image_is_a_digit(doubter: Reader):
+    images = np.zeros((40, 28, 28), np.uint8)
+    images[20:] = 255
+    assert doubter.is_digit(images).round().tolist() == [0] * 20 + [1] * 20
+    assert doubter.predict_proba(images).shape == (40, 10)
+    plain = Reader(model_of(0.1))
+    assert (plain.refuses, plain.is_digit(images).tolist()) == (False, [1.0] * 40)

@@ -238,6 +238,7 @@ def test_the_recipes_reach_their_accuracy_on_mnist(recipe: str, least: float, tm
     assert run.metrics["parts"]["hsf4"]["accuracy"] < run.metrics["parts"]["hsf0"]["accuracy"]
     assert run.metrics["parts"]["without_wrong_labels"]["n"] == 9985
     write_report(run)
-    flagged = [m for m in run.metrics["mistakes"] if m["index"] in load("mnist").wrong_test_labels]
+    wrong_labels = load("mnist").wrong_test_labels
+    flagged = [m for m in run.metrics["mistakes"] if m["index"] in wrong_labels]
     page = (run.folder / "report.html").read_text("utf-8")
     assert page.count("label known wrong") == len(flagged) > 0

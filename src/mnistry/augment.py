@@ -1,10 +1,13 @@
-"""Training digits that differ a little each time: rotated, moved, zoomed, sheared, bent, with a hole. Ink stays ink."""
+"""Training digits that differ a little each time: turned, moved, bent, with other pens. A digit stays what it is."""
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mnistry.form import mnist_form
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 SIDE = 28
@@ -18,7 +21,8 @@ class Augmentation:
     """How far a digit may be changed; 0 leaves that out. `batch` gives every image a change of its own.
 
     `rotation` is in degrees, `shift` in pixels, `zoom` and `shear` are fractions, `elastic` is in pixels, `erase` the
-    side in pixels of a square of paper. Strengths are |N(0, 1/3)| cut at 1, times these: many small changes and few
+    side in pixels of a square of paper. `stroke` (0 to 1) widens or thins the strokes, 1 by a pixel on either side;
+    `blur` (0 to 1) softens them. Strengths are |N(0, 1/3)| cut at 1, times these: many small changes and few
     large ones (Byerly et al. 2021, "No routing needed between capsules"). Paper comes in from the border.
     """
 
@@ -28,6 +32,8 @@ class Augmentation:
     shear: float = 0
     elastic: float = 0
     erase: int = 0
+    stroke: float = 0
+    blur: float = 0
 
     def batch(self, images: Images, generator: np.random.Generator) -> Images:
         """Changed copies of uint8 images (n, 28, 28)."""
@@ -35,13 +41,15 @@ class Augmentation:
             images = _resampled(images, self._places(len(images), generator))
         elif self.shift:
             images = shifted(images, int(self.shift), generator)
+        if self.stroke or self.blur:
+            images = _other_pens(images, self.stroke, self.blur, generator)
         return _erased(images, self.erase, generator) if self.erase else images
 
     def _places(self, n: int, generator: np.random.Generator) -> NDArray[np.float32]:
         """Where each new pixel is taken from: x, y as (n, 2, 28, 28)."""
 
         def drawn(most: float) -> NDArray[np.float64]:
-            return most * np.clip(generator.normal(0, 1 / 3, n), -1, 1)
+            return most * _strengths(generator, n)
 
         angle = np.radians(drawn(self.rotation))
         wide, high = np.exp(drawn(self.zoom)), np.exp(drawn(self.zoom))
@@ -55,6 +63,15 @@ class Augmentation:
         return places.reshape(n, 2, SIDE, SIDE)
 
 
+def european(images: Images, labels: NDArray[np.integer[Any]], share: float, generator: np.random.Generator) -> Images:
+    """A share of the 1s with a flag and of the 7s with a bar, as Europeans write them; a copy."""
+    images = images.copy()
+    for k in np.flatnonzero(((labels == 1) | (labels == 7)) & (generator.random(len(labels)) < share)):
+        if images[k].any():
+            images[k] = mnist_form((_flagged if labels[k] == 1 else _crossed)(images[k], generator))
+    return images
+
+
 def shifted(images: Images, most: int, generator: np.random.Generator) -> Images:
     """Move each image by up to `most` whole pixels in both directions; paper comes in from the border."""
     padded = np.pad(images, ((0, 0), (most, most), (most, most)))
@@ -62,6 +79,40 @@ def shifted(images: Images, most: int, generator: np.random.Generator) -> Images
     top, left = generator.integers(0, 2 * most + 1, (2, len(images)))
     moved: Images = windows[np.arange(len(images)), top, left]
     return moved
+
+
+def _flagged(image: Images, generator: np.random.Generator) -> Images:
+    """A 1 with a stroke from its top down to the left."""
+    top = int(np.flatnonzero(image.max(axis=1) > 127)[0])
+    x = float(np.average(np.arange(SIDE), weights=image[top] + 1e-6))
+    end = x - generator.uniform(2, 8), top + generator.uniform(1, 8)
+    return _with_line(image, (x, top + 0.5), end, generator)
+
+
+def _crossed(image: Images, generator: np.random.Generator) -> Images:
+    """A 7 with a bar through its stem."""
+    rows = np.flatnonzero(image.max(axis=1) > 127)
+    y = int(rows[0] + (rows[-1] - rows[0]) * generator.uniform(0.4, 0.65))
+    x = float(np.average(np.arange(SIDE), weights=image[y] + 1e-6))
+    half, rise = generator.uniform(2.5, 5.5), generator.uniform(-1.5, 1.5)
+    return _with_line(image, (x - half, y + rise), (x + half, y - rise), generator)
+
+
+def _with_line(
+    image: Images, start: tuple[float, float], end: tuple[float, float], generator: np.random.Generator
+) -> Images:
+    """A line of about the pen that wrote the rest."""
+    import cv2
+
+    fine = 8  # drawn so much larger, for a soft edge of any width
+    ink = image.astype(int)
+    outline = np.abs(np.diff(ink, axis=0)).sum() + np.abs(np.diff(ink, axis=1)).sum()
+    pen = 2.4 * ink.sum() / max(outline, 1)
+    canvas = np.zeros((SIDE * fine, SIDE * fine), np.uint8)
+    points = [(round((x + 0.5) * fine), round((y + 0.5) * fine)) for x, y in (start, end)]
+    cv2.line(canvas, points[0], points[1], 255, max(fine, round(pen * fine * generator.uniform(0.7, 1.1))))
+    line = cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.maximum(image, line)
 
 
 def _resampled(images: Images, places: NDArray[np.float32]) -> Images:
@@ -78,6 +129,29 @@ def _resampled(images: Images, places: NDArray[np.float32]) -> Images:
         taken = cv2.remap(stack.reshape(-1, SIDE), x.reshape(-1, SIDE), y.reshape(-1, SIDE), cv2.INTER_LINEAR)
         parts.append(taken.reshape(-1, SIDE, SIDE))
     return np.concatenate(parts).astype(np.uint8, copy=False)
+
+
+def _other_pens(images: Images, stroke: float, blur: float, generator: np.random.Generator) -> Images:
+    """Each image between itself and its widened, thinned or softened form; one tall stack for OpenCV as above."""
+    import cv2
+
+    n, high = len(images), SIDE + 2
+    flat = np.pad(images, ((0, 0), (1, 1), (0, 0))).reshape(-1, SIDE)
+    pen = (stroke * _strengths(generator, n)).astype(np.float32)[:, None, None]
+    soft = (blur * np.abs(_strengths(generator, n))).astype(np.float32)[:, None, None]
+    square = np.ones((3, 3), np.uint8)
+    wide, thin = cv2.dilate(flat, square), cv2.erode(flat, square)
+    same, wide, thin, blurred = (
+        stack.reshape(n, high, SIDE)[:, 1:-1].astype(np.float32)
+        for stack in (flat, wide, thin, cv2.GaussianBlur(flat, (3, 3), 0))
+    )
+    changed = same + pen.clip(0) * (wide - same) + (-pen).clip(0) * (thin - same) + soft * (blurred - same)
+    return np.rint(changed.clip(0, 255)).astype(np.uint8)
+
+
+def _strengths(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """From -1 to 1, most of them small."""
+    return np.clip(generator.normal(0, 1 / 3, n), -1, 1)
 
 
 def _erased(images: Images, side: int, generator: np.random.Generator) -> Images:

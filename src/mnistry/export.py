@@ -125,10 +125,13 @@ def _from_keras(classifier: NeuralClassifier) -> Any:
         model = onnx.load(path)
     graph = model.graph
     _rename(graph, graph.input[0].name, "images")
-    _rename(graph, graph.output[0].name, "probabilities")
+    names = (("probabilities", 10), ("digit", 1))[: len(graph.output)]
+    for output, (name, _) in zip(graph.output, names, strict=True):
+        _rename(graph, output.name, name)
     del graph.input[:], graph.output[:]
     graph.input.append(helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 28, 28]))
-    graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 10]))
+    for name, columns in names:
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", columns]))
     return model
 
 

@@ -1,4 +1,4 @@
-"""What a network learns from: the labels of digits that change each time, or a teacher's probabilities for them."""
+"""What a network learns from: the labels of digits that change each time, a teacher's answers, or what is no digit."""
 
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mnistry.augment import Augmentation
 from mnistry.contract import Images, InputError, Labels
+from mnistry.outliers import outliers
 from mnistry.reader import Reader
 
 FLOOR = 1e-20  # of a probability whose logarithm is taken
@@ -24,7 +25,7 @@ class Digits:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, chosen: NDArray[np.int64]) -> tuple[Images, NDArray[np.float32]]:
+    def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """The images at these places, changed, and their targets (n, 10)."""
         return self.craft.batch(self.images[chosen], self.generator), self.targets[chosen]
 
@@ -49,11 +50,30 @@ class Taught(Digits):
         self.views = [craft.batch(X, generator) for _ in range(views)]
         self.answers = [model.predict_proba(images) for images in self.views]
 
-    def batch(self, chosen: NDArray[np.int64]) -> tuple[Images, NDArray[np.float32]]:
+    def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """One of the views of each image, and what the teacher says of it."""
         drawn = self.generator.integers(0, len(self.views), len(chosen))
         images = np.stack([self.views[view][place] for view, place in zip(drawn, chosen, strict=True)])
         return images, np.stack([self.answers[view][place] for view, place in zip(drawn, chosen, strict=True)])
+
+
+class Mixed(Digits):
+    """Digits among pictures of what is no digit, `share` of them for each digit; for a network with two outputs."""
+
+    def __init__(self, X: Images, y: Labels, craft: Augmentation, share: float, generator: np.random.Generator) -> None:
+        super().__init__(X, y, craft, generator)
+        self.share = share
+        self.others = outliers(max(1, round(share * len(X))), X, y, generator)
+
+    def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
+        """Images, the targets of both outputs (n, 10) and (n, 1), and their weights: no class is asked of others."""
+        n = max(1, round(self.share * len(chosen)))
+        images = np.concatenate([self.images[chosen], self.others[self.generator.integers(len(self.others), size=n)]])
+        classes = np.concatenate([self.targets[chosen], np.full((n, 10), 0.1, np.float32)])
+        is_digit = np.repeat(np.array([1, 0], np.float32), [len(chosen), n])
+        return (
+            self.craft.batch(images, self.generator), (classes, is_digit[:, None]), (is_digit, np.ones_like(is_digit))
+        )  # fmt: skip
 
 
 def divergence(keras: ModuleType, temperature: float) -> Any:

@@ -26,19 +26,47 @@ def cnn_network(width: int) -> Any:
     return _model("cnn", images, x)
 
 
-def deep_network(width: int) -> Any:
-    """Six convolutions with batch norm, the last one over all that is left, then one dense layer."""
+def fast_network(width: int) -> Any:
+    """Three convolutions over the inner 24x24 pixels; batch norm on the logits keeps one epoch from being too sure."""
     layers = load_keras().layers
     images, x = _pixels()
-    x = _convolution(x, width)  # 26
-    x = _convolution(x, width, pool=True)  # 12
+    x = layers.Cropping2D(2)(x)  # 24: what little ink is cut off tells nothing
+    x = _convolution(x, width, size=5, pool=True)  # 10
+    x = _convolution(x, 2 * width, pool=True)  # 4
+    x = _convolution(x, 4 * width)  # 2
+    x = layers.Flatten()(x)  # (n, 16 * width)
+    x = layers.Dense(10, use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    proba = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
+    return load_keras().Model(images, proba, name="fast")
+
+
+def deep_network(width: int) -> Any:
+    """Five convolutions with batch norm, the last one over all that is left, then one dense layer."""
+    images, x = _deep(width)
+    return _model("deep", images, x)
+
+
+def reader_network(width: int) -> Any:
+    """The deep network with a second output, `digit` (n, 1): the probability that it is a digit at all."""
+    keras = load_keras()
+    images, x = _deep(width)
+    proba = _model("reader", images, x).output
+    is_digit = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="digit")(x)
+    return keras.Model(images, [proba, is_digit], name="reader")
+
+
+def _deep(width: int) -> tuple[Any, Any]:
+    """Pooling after the first convolution halves the cost of a network that keeps 26x26 for two, and loses nothing."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width, size=5, pool=True)  # 12
     x = _convolution(x, 2 * width)  # 10
     x = _convolution(x, 2 * width, pool=True)  # 4
     x = _convolution(x, 4 * width, padding="same")  # 4
     x = _convolution(x, 4 * width, size=4)  # 1
     x = layers.Flatten()(x)  # (n, 4 * width)
-    x = layers.Dropout(0.4)(x)
-    return _model("deep", images, x)
+    return images, layers.Dropout(0.4)(x)
 
 
 def small_network(width: int) -> Any:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,8 @@ SCRAP = 2.0  # what leaving out a dash or a speck costs
 CROSSED = 1.0  # what each further stroke that a cut crosses costs
 EACH = 0.5  # what one more digit in touching writing costs beside other digits
 EACH_OF_ONE = 3.0  # and where nothing else is written: most lone shapes are one digit
+LEAST = 0.5  # the probability below which a shape is refused
+MARK = 0.5  # of the tallest digit in its row: a refused shape that is lower is a dash, a dot or a comma
 MOST_PARTED = 32  # glyphs of a picture; where more are doubtful, it is no writing of digits
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 
@@ -64,11 +66,18 @@ class Reader:
         rows = find_glyphs(source)
         if not rows:
             return Reading("", (), "no ink found")
+        lines = self._read_rows(rows)
+        if self.refuses:
+            lines = _refused(lines)
+        digits = tuple(digit for line in lines for digit in line)
+        known = any(digit.digit is not None for digit in digits)
+        return Reading("\n".join(map(_text, lines)), digits, "" if known else "no digit recognised")
+
+    def _read_rows(self, rows: list[list[Glyph]]) -> list[list[Digit]]:
         glyphs = [glyph for row in rows for glyph in row]
         each = EACH_OF_ONE if len(glyphs) == 1 else EACH
         read = iter(self._read_glyphs(glyphs, each))
-        lines = [[digit for _ in row for digit in next(read)] for row in rows]
-        return Reading("\n".join(map(_text, lines)), tuple(digit for line in lines for digit in line))
+        return [[digit for _ in row for digit in next(read)] for row in rows]
 
     def _read_glyphs(self, glyphs: list[Glyph], each: float) -> list[list[Digit]]:
         """The digits of each glyph; it is parted only where parting could be more probable than the whole."""
@@ -98,8 +107,12 @@ class Reader:
     def _read_crops(self, crops: Sequence[Crop]) -> list[Digit]:
         if not crops:
             return []
-        proba = self.predict_proba(np.stack([crop.image for crop in crops]))
-        return [_digit(crop, row) for crop, row in zip(crops, proba, strict=True)]
+        proba, is_digit = self._answers(np.stack([crop.image for crop in crops]))
+        joint = proba * is_digit[:, None]
+        return [
+            Digit(int(row.argmax()), float(row.max()), crop.box, crop.image)
+            for crop, row in zip(crops, joint, strict=True)
+        ]
 
     def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
         """Read one picture after the other; raises PictureError at the first that cannot be read."""
@@ -107,20 +120,30 @@ class Reader:
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (n, 10) of digits in MNIST form, uint8 (n, 28, 28); raises MnistryError."""
+        return self._answers(images)[0]
+
+    def is_digit(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probability (n,) that each image is a digit at all; 1 where the model has not learnt what is none."""
+        return self._answers(images)[1]
+
+    def _answers(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both of the above."""
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
             raise MnistryError(f"The reader takes images uint8 (n, 28, 28), not {images.dtype} {images.shape}.")
-        proba = np.empty((len(images), 10), np.float32)
-        session = self._session
+        proba, is_digit = np.empty((len(images), 10), np.float32), np.ones(len(images), np.float32)
+        session, names = self._session, ["probabilities", "digit"][: 1 + self.refuses]
         try:
             for start in range(0, len(images), BATCH):
-                batch = images[start : start + BATCH]
-                (proba[start : start + BATCH],) = session.run(["probabilities"], {"images": batch})
+                answers = session.run(names, {"images": images[start : start + BATCH]})
+                proba[start : start + BATCH] = answers[0]
+                if self.refuses:
+                    is_digit[start : start + BATCH] = answers[1][:, 0]
         except Exception as problem:  # onnxruntime raises several classes without a common base
             raise MnistryError(f"The model fails on images of the right form: {str(problem)[:200]}") from problem
         if len(proba) and not (proba.min() >= 0 and abs(proba.sum(axis=1) - 1).max() < 1e-3):  # false for NaN, too
             raise MnistryError("The model does not keep the contract: its answers are no probabilities that sum to 1.")
-        return proba
+        return proba, is_digit
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The most probable digit of each image, (n,); raises MnistryError."""
@@ -130,6 +153,11 @@ class Reader:
     def metadata(self) -> dict[str, str]:
         """What the model's file says of itself: recipe, accuracy, data, versions."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @cached_property
+    def refuses(self) -> bool:
+        """Whether the model has learnt what is no digit; one that has not answers with a digit to everything."""
+        return any(output.name == "digit" for output in self._session.get_outputs())
 
     @cached_property
     def _session(self) -> Any:
@@ -195,9 +223,18 @@ def _text(digits: Iterable[Digit]) -> str:
     return "".join("?" if digit.digit is None else str(digit.digit) for digit in digits)
 
 
-def _digit(crop: Crop, proba: NDArray[np.float32]) -> Digit:
-    best = int(proba.argmax())
-    return Digit(best, float(proba[best]), crop.box, crop.image)
+def _refused(lines: list[list[Digit]]) -> list[list[Digit]]:
+    """The rows with what is no digit refused, and without marks: what is refused and low beside the digits.
+
+    Where most shapes are refused, all are: letters and things among which some look like digits.
+    """
+    height = max((digit.box[3] for line in lines for digit in line if digit.probability >= LEAST), default=0)
+    kept = [[digit for digit in line if digit.probability >= LEAST or digit.box[3] >= MARK * height] for line in lines]
+    sure = [digit.probability >= LEAST for line in kept for digit in line]
+    least = LEAST if 2 * sum(sure) >= len(sure) else math.inf
+    return [
+        [digit if digit.probability >= least else replace(digit, digit=None) for digit in line] for line in kept if line
+    ]
 
 
 def _likelihood(digit: Digit, glyph: Glyph) -> float:
