@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 SIZE = 56  # pixels
 FONTS = ("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSansMono")
-COMMON = "CDFHKMNPRTUVWXacdefhkmnprtuvwxyΓΔΛΞΠΣΨΩαβγεζηλμξπσφψωДЖИЛФЦШЮЯ?&@#%€£§+=<>*{}÷×±∞√♥★→"
+COMMON = "CDFHKMNPRTUVWXacdefhkmnprtuvwxΓΔΛΞΠΣΨΩαβγεζηλμξπσφψωДЖИЛФЦШЮЯ?&@#%€£§+=<>*{}÷×±∞√♥★→"
 # A letter that people write like a digit would teach the wrong thing.
 LIKE_DIGITS = frozenset("BGIJLOQSZbgijloqsyzßЗОВБбзоŁłΙΟοιδθρчЧЭэƧƨІіЈјЅѕҘҙ|¦°")
 SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "CANADIAN", "TIFINAGH", "NKO",
