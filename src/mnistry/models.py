@@ -174,8 +174,8 @@ RECIPES = {
             NEURAL | {"width": 16, "epochs": 1, "batch_size": 64, "beta_2": 0.99}, seeds=5, space=NEURAL_SPACE,
         ),
         Recipe(
-            "small", "five narrow convolutions, under 10 000 parameters", "neural", 7_314, _neural("small_network"),
-            NEURAL | INK_SAFE | {"width": 8, "epochs": 40}, seeds=5, space=INK_SPACE,
+            "small", "four narrow convolutions, under 10 000 parameters", "neural", 8_754, _neural("small_network"),
+            NEURAL | INK_SAFE | {"width": 16, "epochs": 40}, seeds=5, space=INK_SPACE,
         ),
         Recipe(
             "deep", "five convolutions, digits that bend and turn", "neural", 222_850, _neural("deep_network"),
