@@ -243,11 +243,14 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
     assert running.stderr is not None
-    for line in running.stderr:
-        if "epoch 2/" in line:
-            break
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    try:
+        for line in running.stderr:
+            if "epoch 2/" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert out == ""
     assert "interrupted; nothing half-written was kept" in err
