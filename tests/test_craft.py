@@ -1,18 +1,24 @@
 """The training craft: mean weights, bfloat16, teachers and ensembles leave a clean and better model behind."""
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mnistry.augment import Augmentation
 from mnistry.backend import load_keras
 from mnistry.contract import InputError
+from mnistry.dataset import load
 from mnistry.ensemble import EnsembleClassifier
-from mnistry.export import check_parity, to_onnx
+from mnistry.export import check_parity, export_run, to_onnx
 from mnistry.lessons import Taught, divergence
 from mnistry.models import RECIPES, ensemble_members, find_recipe
+from mnistry.neural import NeuralClassifier
+from mnistry.outliers import outliers
+from mnistry.reader import LEAST, Reader
 from mnistry.runs import Run
 from mnistry.settings import MnistryError, Settings
 from mnistry.training import train
@@ -102,6 +108,61 @@ def test_a_missing_teacher_is_told(few_digits):
 
 
 @pytest.fixture(scope="module")
+def knows_digits(few_digits) -> NeuralClassifier:
+    """A little reader, and what it is to refuse."""
+    return RECIPES["reader"].changed({"width": 8, "epochs": 12, "outliers": 1.0}).build(0).fit(*few_digits)
+
+
+def test_a_reader_tells_digits_from_letters(knows_digits, few_digits):
+    reader = Reader(to_onnx(knows_digits))
+    images, labels = few_digits
+    others = outliers(200, images, labels, np.random.default_rng(7))
+    assert reader.refuses
+    digits_are, others_are = reader.is_digit(images), reader.is_digit(others)
+    pairs = np.concatenate([digits_are, others_are]), np.repeat([1, 0], [len(images), len(others)])
+    assert roc_auc_score(pairs[1], pairs[0]) > 0.8
+    assert np.mean(knows_digits.predict(images) == labels) > 0.8
+
+
+def test_the_exported_digit_output_is_the_models_own(knows_digits, few_digits):
+    images, model = few_digits[0], to_onnx(knows_digits)
+    proba, is_digit = knows_digits.predict_proba(images), knows_digits.is_digit(images)
+    assert check_parity(model, images, proba, is_digit)["largest_difference"] < 1e-4
+    with pytest.raises(MnistryError, match="does not answer as the model does"):
+        check_parity(model, images, proba, is_digit + np.float32(0.01))
+
+
+def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
+    run = train("reader", "digits", changes={"epochs": 1, "width": 4}, out=tmp_path / "run")
+    reader = Reader(run.model)
+    images = load("digits", 0.1).test_images
+    kept = np.mean(reader.predict_proba(images).max(axis=1) * reader.is_digit(images) >= LEAST)
+    assert run.metrics["kept"] == pytest.approx(kept, abs=0.01)
+    export_run(run, tmp_path / "reader.onnx")
+    card = json.loads((tmp_path / "reader.json").read_text())
+    assert "no digit" in card["limits"]
+    assert "digit float32 [n, 1]" in card["output"]
+
+
+def test_the_history_of_two_outputs_is_that_of_the_digits(few_digits):
+    images, labels = few_digits
+    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1})
+    row = recipe.build(0).fit(images, labels, validation=(images[:20], labels[:20])).history_[0]
+    assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
+
+
+@pytest.mark.parametrize(("recipe", "outliers"), [("reader", 0.0), ("cnn", 0.5)])
+def test_outliers_are_for_networks_that_know_them(few_digits, recipe, outliers):
+    with pytest.raises(InputError, match="setting outliers is"):
+        RECIPES[recipe].changed({"outliers": outliers, "width": 4}).build(0).fit(*few_digits)
+
+
+def test_a_teacher_knows_nothing_of_outliers(few_digits):
+    with pytest.raises(InputError, match="choose between teacher and outliers"):
+        RECIPES["reader"].changed({"teacher": "any.onnx"}).build(0).fit(*few_digits)
+
+
+@pytest.fixture(scope="module")
 def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Run:
     home = tmp_path_factory.mktemp("home")
     return train(
@@ -140,7 +201,7 @@ def test_a_student_is_trained_with_its_teachers_run(ensemble: Run, monkeypatch: 
     assert Path(run.info["teacher"]["run"]).name == run.info["teacher"]["run"]  # no path of this machine
 
 
-@pytest.mark.parametrize("members", ["", "logistic:0", "ensemble:0", "cnn", "cnn:x"])
+@pytest.mark.parametrize("members", ["", "logistic:0", "ensemble:0", "reader:0", "cnn", "cnn:x"])
 def test_wrong_members_are_told(members):
     with pytest.raises(MnistryError, match="member"):
         ensemble_members(members)

@@ -50,6 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("There is not enough memory for this: lower batch_size or width, or take a smaller input.")
 
 
+def run() -> None:
+    """The process of the command: `main`, and after Ctrl-C an end at once.
+
+    TensorFlow's threads may still be asking for batches then, and an orderly end of Python under them can crash.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 # --- Commands ---------------------------------------------------------------------------------------------
 
 
@@ -283,4 +298,4 @@ def _fail(sentence: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

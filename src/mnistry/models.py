@@ -100,8 +100,12 @@ def ensemble_members(members: str) -> list[tuple[str, int]]:
     for word in members.split():
         name, _, seed = word.partition(":")
         recipe = find_recipe(name)
-        if not seed.isdecimal() or recipe.family != "neural" or "members" in recipe.settings:
-            raise MnistryError(f"A member of an ensemble is a neural recipe with a seed, such as cnn:0, not {word!r}.")
+        alone = "members" in recipe.settings or recipe.settings.get("outliers")  # other answers than ten probabilities
+        if not seed.isdecimal() or recipe.family != "neural" or alone:
+            raise MnistryError(
+                f"A member of an ensemble is a neural recipe with a seed, such as cnn:0, not {word!r}; neither an "
+                "ensemble nor one that answers more than ten probabilities, such as reader."
+            )
         read.append((name, int(seed)))
     if not read:
         raise MnistryError("An ensemble has at least one member, such as cnn:0; none was named.")

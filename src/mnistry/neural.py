@@ -134,9 +134,18 @@ class NeuralClassifier(DigitClassifier):
         return Digits(X, y, craft, generator)
 
     def _proba(self, X: Images) -> NDArray[np.float32]:
+        return self._answers(X)[0]
+
+    def is_digit(self, X: Images) -> NDArray[np.float32]:
+        """The probability (n,) that each image is a digit at all; 1 where the network has no output for it."""
+        check_is_fitted(self)
+        X = check_images(X)
+        return self._answers(X)[1] if len(X) else np.empty(0, np.float32)
+
+    def _answers(self, X: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both of the above."""
         answers = self.model_.predict(X, batch_size=256, verbose=0)
-        proba: NDArray[np.float32] = answers[0] if isinstance(answers, list) else answers
-        return proba
+        return (answers[0], answers[1][:, 0]) if isinstance(answers, list) else (answers, np.ones(len(X), np.float32))
 
     def save(self, folder: Path) -> Path:
         """Write `model.keras` into the folder and return its path."""
@@ -183,6 +192,8 @@ class NeuralClassifier(DigitClassifier):
         _require(self.patience >= 0, "patience", "0 or more", self.patience)
         if (self.patience or self.best_epoch) and validation is None:
             raise InputError("patience and best_epoch choose by validation digits, and there are none: hold some back.")
+        if self.outliers and self.teacher:
+            raise InputError("A teacher says nothing of what is no digit: choose between teacher and outliers.")
         if self.best_epoch and self.ema:
             raise InputError("best_epoch keeps one epoch's weights and ema the mean of many: choose one of them.")
 

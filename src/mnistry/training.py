@@ -18,7 +18,7 @@ from mnistry.contract import Progress
 from mnistry.dataset import Dataset, load
 from mnistry.export import check_parity, to_onnx, with_metadata
 from mnistry.models import RECIPES, Recipe, ensemble_members, find_recipe, load_classifier
-from mnistry.reader import Reader
+from mnistry.reader import LEAST, Reader
 from mnistry.runs import Run, find_finished, find_run, free_name, open_run, write_history, write_json, writing
 from mnistry.settings import MnistryError, Settings
 
@@ -60,9 +60,12 @@ def train(
             clock.seconds["fit"] = sum(other["fit_seconds"] for other in others["members"])
         model = to_onnx(classifier)
         proba = classifier.predict_proba(data.test_images)
-        parity = check_parity(model, data.test_images, proba)
+        is_digit = classifier.is_digit(data.test_images) if Reader(model).refuses else None
+        parity = check_parity(model, data.test_images, proba, is_digit)
         clock.lap("export")
         figures = _measure(classifier, data, proba)
+        if is_digit is not None:
+            figures["kept"] = float(np.mean(proba.max(axis=1) * is_digit >= LEAST))
         clock.lap("evaluate")
         info = _info(recipe, seed, data, classifier, clock.seconds) | others | {"parity": parity}
         if origin:
