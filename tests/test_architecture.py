@@ -15,9 +15,9 @@ ROWS = [
     {"settings", "form", "quiet", "blobs", "letters"},
     {
         "download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal",
-        "backend", "augment", "outliers", "space",
+        "backend", "augment", "habits", "space",
     },
-    {"sources", "picture", "contract", "networks", "estimators"},
+    {"sources", "picture", "contract", "networks", "estimators", "outliers"},
     {"dataset", "reader", "classical", "graphs", "pipeline"},
     {"lessons", "report", "comparison", "batch"},
     {"neural", "comparison_page", "showing"},

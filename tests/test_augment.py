@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnistry.augment import Augmentation, european, shifted
+from mnistry.augment import Augmentation, shifted
 
 
 def centre(images: np.ndarray) -> np.ndarray:
@@ -122,14 +122,3 @@ def test_no_pen_leaks_into_the_next_image(bar):
     bar[::2] = 0
     bar[1::2, :, 10:14] = 255  # from the upper to the lower border
     assert not Augmentation(stroke=1, blur=1).batch(bar, np.random.default_rng(0))[::2].any()
-
-
-def test_europeans_flag_their_1_and_cross_their_7(few_digits):
-    images, labels = few_digits
-    changed = european(images, labels, 1.0, np.random.default_rng(0))
-    touched = (changed != images).any(axis=(1, 2))
-    assert (touched == ((labels == 1) | (labels == 7))).all()
-    assert images[labels == 7].astype(float).sum() < changed[labels == 7].astype(float).sum()
-    half = european(images, labels, 0.5, np.random.default_rng(0))
-    assert 10 < (half != images).any(axis=(1, 2)).sum() < 50
-    assert (european(np.zeros((2, 28, 28), np.uint8), np.array([1, 7]), 1.0, np.random.default_rng(0)) == 0).all()

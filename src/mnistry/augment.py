@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mnistry.form import mnist_form
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 SIDE = 28
@@ -63,15 +60,6 @@ class Augmentation:
         return places.reshape(n, 2, SIDE, SIDE)
 
 
-def european(images: Images, labels: NDArray[np.integer[Any]], share: float, generator: np.random.Generator) -> Images:
-    """A share of the 1s with a flag and of the 7s with a bar, as Europeans write them; a copy."""
-    images = images.copy()
-    for k in np.flatnonzero(((labels == 1) | (labels == 7)) & (generator.random(len(labels)) < share)):
-        if images[k].any():
-            images[k] = mnist_form((_flagged if labels[k] == 1 else _crossed)(images[k], generator))
-    return images
-
-
 def shifted(images: Images, most: int, generator: np.random.Generator) -> Images:
     """Move each image by up to `most` whole pixels in both directions; paper comes in from the border."""
     padded = np.pad(images, ((0, 0), (most, most), (most, most)))
@@ -79,40 +67,6 @@ def shifted(images: Images, most: int, generator: np.random.Generator) -> Images
     top, left = generator.integers(0, 2 * most + 1, (2, len(images)))
     moved: Images = windows[np.arange(len(images)), top, left]
     return moved
-
-
-def _flagged(image: Images, generator: np.random.Generator) -> Images:
-    """A 1 with a stroke from its top down to the left."""
-    top = int(np.flatnonzero(image.max(axis=1) > 127)[0])
-    x = float(np.average(np.arange(SIDE), weights=image[top] + 1e-6))
-    end = x - generator.uniform(2, 8), top + generator.uniform(1, 8)
-    return _with_line(image, (x, top + 0.5), end, generator)
-
-
-def _crossed(image: Images, generator: np.random.Generator) -> Images:
-    """A 7 with a bar through its stem."""
-    rows = np.flatnonzero(image.max(axis=1) > 127)
-    y = int(rows[0] + (rows[-1] - rows[0]) * generator.uniform(0.4, 0.65))
-    x = float(np.average(np.arange(SIDE), weights=image[y] + 1e-6))
-    half, rise = generator.uniform(2.5, 5.5), generator.uniform(-1.5, 1.5)
-    return _with_line(image, (x - half, y + rise), (x + half, y - rise), generator)
-
-
-def _with_line(
-    image: Images, start: tuple[float, float], end: tuple[float, float], generator: np.random.Generator
-) -> Images:
-    """A line of about the pen that wrote the rest."""
-    import cv2
-
-    fine = 8  # drawn so much larger, for a soft edge of any width
-    ink = image.astype(int)
-    outline = np.abs(np.diff(ink, axis=0)).sum() + np.abs(np.diff(ink, axis=1)).sum()
-    pen = 2.4 * ink.sum() / max(outline, 1)
-    canvas = np.zeros((SIDE * fine, SIDE * fine), np.uint8)
-    points = [(round((x + 0.5) * fine), round((y + 0.5) * fine)) for x, y in (start, end)]
-    cv2.line(canvas, points[0], points[1], 255, max(fine, round(pen * fine * generator.uniform(0.7, 1.1))))
-    line = cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.maximum(image, line)
 
 
 def _resampled(images: Images, places: NDArray[np.float32]) -> Images:

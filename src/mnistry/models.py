@@ -199,10 +199,10 @@ RECIPES = {
             space=INK_SPACE | {"temperature": Range(1.0, 8.0, log=True)},
         ),
         Recipe(
-            "reader", "the deep network that knows what is no digit, for people's pictures", "neural", 99_739,
+            "reader", "the deep network that knows what is no digit, for people's pictures", "neural", 222_947,
             _neural("reader_network"),
-            NEURAL | INK_SAFE | {"width": 16, "epochs": 15, "stroke": 0.7, "blur": 1.0, "european": 0.2,
-                                "outliers": 0.4},
+            NEURAL | INK_SAFE | {"epochs": 15, "rotation": 12.0, "zoom": 0.15, "shear": 0.25, "stroke": 0.7,
+                                "blur": 1.0, "european": 0.3, "neighbours": 0.15, "outliers": 0.5},
             space=INK_SPACE | {"stroke": Range(0.0, 1.0), "blur": Range(0.0, 1.0), "outliers": Range(0.1, 1.0)},
         ),
     )

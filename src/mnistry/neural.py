@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from mnistry.augment import Augmentation, european
+from mnistry.augment import Augmentation
 from mnistry.backend import enough_memory, load_keras, precision, seeded
 from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
+from mnistry.habits import european, with_neighbours
 from mnistry.lessons import Digits, Mixed, Taught, divergence
 from mnistry.settings import MnistryError
 
@@ -25,15 +26,17 @@ class NeuralClassifier(DigitClassifier):
     """A Keras network as a scikit-learn classifier.
 
     `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first share
-    `warm_up` of the steps, then down to 0; `beta_2` is Adam's. `rotation` (degrees), `shift` (pixels), `zoom`, `shear`
-    (fractions), `elastic` (pixels), `erase` (side in pixels), `stroke` and `blur` change every training image a
-    little, see `Augmentation`; `european` is the share of 1s that get a flag and of 7s that get a bar. `outliers` adds
-    so many pictures of what is no digit for each digit: for a network whose second output is the probability that it
-    is a digit at all. `ema` > 0 keeps the running mean of the weights with that momentum and takes batch norm's
-    statistics anew for it. `bfloat16` computes in it and keeps float32 weights. `teacher` is the ONNX file of a model
-    to learn from: its probabilities for `views` changed copies of every image, softened by `temperature`. `patience` >
-    0 stops when the validation loss has not fallen for so many epochs, `best_epoch` keeps the weights of its lowest;
-    both want validation digits. The same `random_state` gives the same weights on the same machine.
+    `warm_up` of the steps, then down to 0; `beta_2` is Adam's. `rotation` (degrees), `shift` (pixels), `zoom`,
+    `shear` (fractions), `elastic` (pixels), `erase` (side in pixels), `stroke` and `blur` change every training
+    image a little, see `Augmentation`; `european` is the share of 0s, 1s and 7s that get a tail, a flag, a bar;
+    `neighbours` the share of digits on which a piece of another one hangs, as cuts through touching writing leave
+    it. `outliers` adds so many pictures of what is no digit for each digit: for a network whose second output is
+    the probability that it is a digit at all. `ema` > 0 keeps the running mean of the weights with that momentum
+    and takes batch norm's statistics anew for it. `bfloat16` computes in it and keeps float32 weights. `teacher` is
+    the ONNX file of a model to learn from: its probabilities for `views` changed copies of every image, softened by
+    `temperature`. `patience` > 0 stops when the validation loss has not fallen for so many epochs, `best_epoch`
+    keeps the weights of its lowest; both want validation digits. The same `random_state` gives the same weights on
+    the same machine.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class NeuralClassifier(DigitClassifier):
         stroke: float = 0.0,
         blur: float = 0.0,
         european: float = 0.0,
+        neighbours: float = 0.0,
         outliers: float = 0.0,
         ema: float = 0.0,
         bfloat16: bool = False,
@@ -86,6 +90,7 @@ class NeuralClassifier(DigitClassifier):
         self.stroke = stroke
         self.blur = blur
         self.european = european
+        self.neighbours = neighbours
         self.outliers = outliers
         self.ema = ema
         self.bfloat16 = bfloat16
@@ -127,6 +132,8 @@ class NeuralClassifier(DigitClassifier):
         )
         if self.european:
             X = european(X, y, self.european, generator)
+        if self.neighbours:
+            X = with_neighbours(X, self.neighbours, generator)
         if self.outliers:
             return Mixed(X, y, craft, self.outliers, generator)
         if self.teacher:
@@ -185,6 +192,7 @@ class NeuralClassifier(DigitClassifier):
         _require(0 <= self.stroke <= 1, "stroke", "from 0 to 1", self.stroke)
         _require(0 <= self.blur <= 1, "blur", "from 0 to 1", self.blur)
         _require(0 <= self.european <= 1, "european", "from 0 to 1", self.european)
+        _require(0 <= self.neighbours <= 1, "neighbours", "from 0 to 1", self.neighbours)
         _require(0 <= self.outliers <= 10, "outliers", "from 0 to 10 for each digit", self.outliers)
         _require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
         _require(0 < self.temperature <= 100, "temperature", "more than 0 and at most 100", self.temperature)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.form import mnist_form
+from mnistry.habits import tight
 from mnistry.letters import COMMON, letters, printed
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
@@ -90,22 +91,24 @@ def _doodle(generator: Generator) -> Ink:
 
 
 def _pair(digits: Images, generator: Generator) -> Ink:
-    """Two or three digits that touch or overlap."""
+    """Two or three digits that touch or overlap, of the last one sometimes a half alone."""
     canvas = np.zeros((56, 112), np.uint8)
     left = 4
     for image in digits[generator.integers(len(digits), size=int(generator.choice((2, 3), p=(0.8, 0.2))))]:
-        digit = _tight(image)
+        digit = tight(image)
         top = 14 + int(generator.integers(-4, 5))
         place = canvas[top : top + digit.shape[0], left : left + digit.shape[1]]
         np.maximum(place, digit[: place.shape[0], : place.shape[1]], out=place)
-        left += max(4, digit.shape[1] + int(generator.integers(-4, 4)))
+        end, left = left + digit.shape[1], left + max(4, digit.shape[1] + int(generator.integers(-4, 4)))
+    if generator.random() < 0.3:
+        canvas[:, round(end - generator.uniform(0.3, 0.6) * digit.shape[1]) :] = 0
     return canvas
 
 
 def _half(digits: Images, labels: Labels, generator: Generator) -> Ink:
     """The left or the right half of a digit, cut a little aslant."""
     image, label = _one_of(digits, labels, tuple(HALVES), generator)
-    digit = _tight(image)
+    digit = tight(image)
     height, width = digit.shape
     cut = width * generator.uniform(0.4, 0.6) + np.linspace(-1, 1, height) * generator.uniform(-2, 2)
     left = np.arange(width) < cut[:, None]
@@ -215,11 +218,6 @@ def _stroke(canvas: Ink, way: NDArray[np.float64], pen: int) -> None:
 
     points = np.rint(way * 8).astype(np.int32).reshape(-1, 1, 2)
     cv2.polylines(canvas, [points], False, 255, pen, cv2.LINE_AA, shift=3)
-
-
-def _tight(image: Ink) -> Ink:
-    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else np.full((4, 4), 255, np.uint8)
 
 
 def _one_of(digits: Images, labels: Labels, wanted: tuple[int, ...], generator: Generator) -> tuple[Ink, int]:

@@ -1,0 +1,124 @@
+"""Digits as other people write them, and as they come out of a row of writing: strokes added, neighbours left on."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.form import SIDE, mnist_form
+
+Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
+Labels = NDArray[np.integer[Any]]  # (n,)
+Point = tuple[float, float]  # x, y in pixels
+Generator = np.random.Generator
+
+FINE = 8  # lines are drawn so much larger, for a soft edge of any width
+REST = 0.25  # of a digit's width: how much of a neighbour may hang on it, or be cut off it
+
+
+def european(images: Images, labels: Labels, share: float, generator: Generator) -> Images:
+    """A copy in which a share of the 1s has a flag, of the 7s a bar, of the 0s a tail, as Europeans write them."""
+    ways = {0: _tailed, 1: _flagged, 7: _crossed}
+    images = images.copy()
+    for k in np.flatnonzero(np.isin(labels, list(ways)) & (generator.random(len(labels)) < share)):
+        if images[k].any():
+            images[k] = mnist_form(ways[int(labels[k])](images[k], generator))
+    return images
+
+
+def with_neighbours(images: Images, share: float, generator: Generator) -> Images:
+    """A copy in which a share of the digits is as a cut through touching writing leaves it.
+
+    A slice of another digit hangs on one side, or a slice of its own is missing there.
+    """
+    others, images = images, images.copy()
+    for k in np.flatnonzero(generator.random(len(images)) < share):
+        digit, other = tight(others[k]), tight(others[generator.integers(len(others))])
+        if digit.size and other.size:
+            way = int(generator.choice((-1, 1)))  # on the left or on the right
+            digit, other = digit[:, ::way], other[:, ::way]
+            changed = _clipped(digit, generator) if generator.random() < 0.3 else _hung_on(digit, other, generator)
+            images[k] = mnist_form(changed[:, ::way])
+    return images
+
+
+def tight(image: Images) -> Images:
+    """The ink's own box, cut out; empty where there is no ink."""
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else image[:0, :0]
+
+
+def _flagged(image: Images, generator: Generator) -> Images:
+    """A 1 with a stroke from its top down to the left, and sometimes a foot."""
+    rows = np.flatnonzero(image.max(axis=1) > 127)
+    top, bottom = int(rows[0]), int(rows[-1])
+    x = _middle(image[top])
+    angle, length = np.radians(generator.uniform(35, 70)), generator.uniform(3, 0.7 * (bottom - top) + 4)
+    bend = generator.uniform(-1, 1, 2)
+    start, end = (x, top + 0.5), (x - length * np.cos(angle), top + length * np.sin(angle))
+    half = (start[0] + end[0]) / 2 + bend[0], (start[1] + end[1]) / 2 + bend[1]
+    image = _with_line(image, (start, half, end), generator)
+    if generator.random() < 0.25:
+        x, wide, rise = _middle(image[bottom]), generator.uniform(2, 6), generator.uniform(-1, 1)
+        image = _with_line(image, ((x - wide, bottom - rise), (x + wide, bottom + rise)), generator)
+    return image
+
+
+def _crossed(image: Images, generator: Generator) -> Images:
+    """A 7 with a bar through its stem, straight or hanging down on its left."""
+    rows = np.flatnonzero(image.max(axis=1) > 127)
+    y = int(rows[0] + (rows[-1] - rows[0]) * generator.uniform(0.45, 0.65))
+    x = _middle(image[y])
+    left, right, rise = generator.uniform(2.5, 6), generator.uniform(0, 5.5), generator.uniform(-1.5, 1.5)
+    hook = generator.uniform(0, 3) * (generator.random() < 0.4)
+    bar = ((x - left, y + rise + hook), (x - 0.6 * left, y + rise), (x + right, y - rise))
+    return _with_line(image, bar, generator)
+
+
+def _tailed(image: Images, generator: Generator) -> Images:
+    """A 0 whose stroke comes from, or goes on, beyond its top."""
+    rows = np.flatnonzero(image.max(axis=1) > 127)
+    top = int(rows[0])
+    x, way = _middle(image[top]), generator.choice((-1, 1))
+    length, rise = generator.uniform(3, 8), generator.uniform(-2, 3)
+    return _with_line(image, ((x, top + 0.5), (x + way * length, top - rise + 0.5)), generator)
+
+
+def _middle(line: Images) -> float:
+    """The centre of the ink of one row of pixels."""
+    return float(np.average(np.arange(SIDE), weights=line + 1e-6))
+
+
+def _with_line(image: Images, points: tuple[Point, ...], generator: Generator) -> Images:
+    """A line of about the pen that wrote the rest."""
+    import cv2
+
+    ink = image.astype(int)
+    outline = np.abs(np.diff(ink, axis=0)).sum() + np.abs(np.diff(ink, axis=1)).sum()
+    pen = 2.4 * ink.sum() / max(outline, 1)
+    canvas = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
+    places = np.rint((np.array(points) + 0.5) * FINE).astype(np.int32).reshape(-1, 1, 2)
+    cv2.polylines(canvas, [places], False, 255, max(FINE, round(pen * FINE * generator.uniform(0.7, 1.1))))
+    return np.maximum(image, cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+
+
+def _clipped(digit: Images, generator: Generator) -> Images:
+    """A digit without a slice of its right side, at most a tenth of its ink."""
+    height, width = digit.shape
+    cut = width - generator.uniform(0, REST * width) + np.linspace(-1, 1, height) * generator.uniform(-2, 2)
+    kept: Images = np.where(np.arange(width) < cut[:, None], digit, 0).astype(np.uint8)
+    return kept if kept.sum() > 0.9 * digit.sum() else digit
+
+
+def _hung_on(digit: Images, other: Images, generator: Generator) -> Images:
+    """A digit with the left edge of another one at its right."""
+    reach = min(max(1, round(generator.uniform(0, REST) * digit.shape[1])), other.shape[1])
+    piece = other[:, :reach]
+    overlap, drop = int(generator.integers(0, 3)), int(generator.integers(-4, 5))
+    height = max(len(digit), len(piece)) + 2 * abs(drop)
+    canvas = np.zeros((height, digit.shape[1] + reach), np.uint8)
+    top, left = (height - len(digit)) // 2, max(digit.shape[1] - overlap, 0)
+    canvas[top : top + len(digit), : digit.shape[1]] = digit
+    place = canvas[(height - len(piece)) // 2 + drop :][: len(piece), left : left + reach]
+    np.maximum(place, piece[: len(place)], out=place)
+    return canvas

@@ -1,0 +1,48 @@
+"""Digits as other people write them: what is added is added to the right ones, and they stay what they are."""
+
+import numpy as np
+import pytest
+
+from mnistry.habits import european, tight, with_neighbours
+
+
+def test_europeans_change_their_0_1_and_7(few_digits):
+    images, labels = few_digits
+    changed = european(images, labels, 1.0, np.random.default_rng(0))
+    touched = (changed != images).any(axis=(1, 2))
+    assert not touched[~np.isin(labels, (0, 1, 7))].any()
+    assert touched[np.isin(labels, (0, 1, 7))].mean() > 0.9
+    assert images[labels == 7].astype(float).sum() < changed[labels == 7].astype(float).sum()
+    half = european(images, labels, 0.5, np.random.default_rng(0))
+    assert 25 < (half != images).any(axis=(1, 2)).sum() < 65
+
+
+def test_a_share_of_the_digits_has_neighbours(few_digits):
+    images, _ = few_digits
+    before = images.copy()
+    changed = with_neighbours(images, 0.3, np.random.default_rng(0))
+    assert (images == before).all()
+    assert 60 < (changed != images).any(axis=(1, 2)).sum() < 120
+
+
+def test_what_hangs_on_is_small():
+    bar = np.zeros((100, 28, 28), np.uint8)
+    bar[:, 4:24, 10:18] = 255
+    changed = with_neighbours(bar, 1.0, np.random.default_rng(0))
+    alike = (np.minimum(changed, bar) > 127).sum(axis=(1, 2)) / (bar > 127).sum(axis=(1, 2))
+    assert np.quantile(alike, 0.1) > 0.7  # most of the bar is still where it was
+
+
+@pytest.mark.parametrize("label", [0, 1, 7])
+def test_empty_images_stay_empty(label):
+    nothing = np.zeros((2, 28, 28), np.uint8)
+    labels = np.full(2, label)
+    assert not european(nothing, labels, 1.0, np.random.default_rng(0)).any()
+    assert not with_neighbours(nothing, 1.0, np.random.default_rng(0)).any()
+
+
+def test_a_tight_cut_has_ink_on_all_sides():
+    image = np.zeros((28, 28), np.uint8)
+    image[5:9, 3:20] = 9
+    assert tight(image).shape == (4, 17)
+    assert tight(image[:3]).shape == (0, 0)
