@@ -151,14 +151,17 @@ def _contrast(pixels: Pixels, size: int) -> tuple[NDArray[np.uint8], bool, float
 
 def _otsu(values: NDArray[np.float32]) -> float:
     """The threshold that parts values into the two most distinct groups (Otsu, 1979)."""
-    counts, edges = np.histogram(values, bins=256, range=(0, max(float(values.max()), 1.0)))
-    middles = (edges[:-1] + edges[1:]) / 2
+    step = max(float(values.max()), 1.0) / 256
+    counts = np.bincount((values * np.float32(1 / step)).astype(np.uint16).ravel(), minlength=257)  # 256: the maximum
+    counts[255:] = counts[255] + counts[256], 0
+    edges = step * np.arange(258)
+    middles = edges[:-1] + step / 2
     below = np.cumsum(counts)
     above = below[-1] - below
     sums = np.cumsum(counts * middles)
     parts = (below > 0) & (above > 0)
     if not parts.any():
-        return float(edges[-1])  # one value alone: nothing stands out
+        return float(edges[256])  # one value alone: nothing stands out
     mean_below, mean_above = sums / below.clip(1), (sums[-1] - sums) / above.clip(1)
     spread = np.where(parts, below * above * (mean_below - mean_above) ** 2, -1)
     return float(edges[1 + int(spread.argmax())])

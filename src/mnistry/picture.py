@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
 from mnistry.ink import EDGE, SMALLEST_PHOTO, Ink, find_ink
 from mnistry.lines import without_lines
-from mnistry.segments import Segment, find_segments
+from mnistry.segments import Segment, around, find_segments, near
 
 __all__ = ["Box", "Crop", "Glyph", "PictureError", "Slices", "Source", "find_digits", "find_glyphs", "open_picture"]
 
@@ -58,13 +58,15 @@ class Glyph:
     """A connected piece of writing: one digit, `whole`, or some that touch.
 
     `ink` is its own, cut out of the picture; `stroke` is the usual width of strokes there; `crop` brings a part of the
-    ink, of the same shape, to MNIST form.
+    ink, of the same shape, to MNIST form. `joined` is this and the next one in the row as one digit, such as a 4 of two
+    strokes, where they are near enough for that.
     """
 
     whole: Crop
     ink: Ink
     stroke: float
     crop: Callable[[Ink], Crop]
+    joined: "Glyph | None" = None
 
     def slices(self) -> Slices | None:
         """The ways to part it, or None where it is too narrow for two digits."""
@@ -116,10 +118,7 @@ class _Page:
         self.ink, self.size, self.stroke = ink, size, 1.0
         self.blobs = blobs
         if blobs.n:
-            means = blobs.means(ink)
-            kept = means >= FAINT * np.average(means, weights=blobs.area)
-            inside = kept & (blobs.along_border() < ALONG)
-            self.blobs = blobs.chosen(inside if inside.any() and min(ink.shape) >= SMALLEST_PHOTO else kept)
+            self.blobs = blobs.chosen(_of_strokes(blobs, ink)) if blobs.n > 1 else blobs
             self.stroke = _usual_stroke(self.blobs)
 
     def rows(self) -> list[list[Glyph]]:
@@ -131,8 +130,20 @@ class _Page:
         for number, segment in enumerate(segments, 1):
             numbers[segment.blobs] = number
         painted = self.blobs.paint(np.where(numbers > 0, numbers, -1))
-        glyphs = iter([self._glyph(segment, painted, number) for number, segment in enumerate(segments, 1)])
-        return [[next(glyphs) for _ in row] for row in rows]
+        found, number = [], 0
+        for row in rows:
+            found.append([self._with_next(row[k : k + 2], painted, number + k + 1) for k in range(len(row))])
+            number += len(row)
+        return found
+
+    def _with_next(self, segments: list[Segment], painted: NDArray[np.int32], number: int) -> Glyph:
+        """A segment's glyph, and where the next one is near both in one."""
+        glyph = self._glyph(segments[0], painted, number)
+        if len(segments) == 1 or not near(*segments):
+            return glyph
+        both = Segment(around(*segments), np.concatenate([segment.blobs for segment in segments]))
+        pair = np.where(painted == number + 1, np.int32(number), painted)
+        return replace(glyph, joined=self._glyph(both, pair, number))
 
     def _glyph(self, segment: Segment, painted: NDArray[np.int32], number: int) -> Glyph:
         """Cut a segment out, with the soft edge of its strokes and without its neighbours' ink."""
@@ -161,6 +172,16 @@ class _Page:
         down = slice(rows.start * scale + top, min(rows.stop * scale + top, height))
         across = slice(columns.start * scale + left, min(columns.stop * scale + left, width))
         return Crop(_box(down, across, self.ink.shape, self.size), image)
+
+
+def _of_strokes(blobs: Blobs, ink: Ink) -> Mask:
+    """Which pieces are neither faint nor, in photos, the edge of something on the border."""
+    means = blobs.means(ink)
+    kept: Mask = means >= FAINT * np.average(means, weights=blobs.area)
+    if min(ink.shape) >= SMALLEST_PHOTO:
+        inside = kept & (blobs.along_border() < ALONG)
+        return inside if inside.any() else kept
+    return kept
 
 
 def _reduced(ink: Ink, scale: int) -> Ink:
@@ -218,8 +239,8 @@ def thickened(ink: Ink) -> Ink:
 
 def stroke_width(ink: Ink) -> float:
     """Mean width of the strokes in pixels: twice the area by the outline, whatever their softness."""
-    padded = np.pad(ink, 1)
-    outline = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
+    outline = np.abs(ink[1:] - ink[:-1]).sum() + np.abs(ink[:, 1:] - ink[:, :-1]).sum()
+    outline += ink[0].sum() + ink[-1].sum() + ink[:, 0].sum() + ink[:, -1].sum()  # against the paper around
     return float(2 * ink.sum() / (outline / SLANTED)) if outline else 0.0
 
 

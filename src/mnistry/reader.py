@@ -48,6 +48,9 @@ class Reading:
     reason: str = ""
 
 
+Way = tuple[float, list[Digit]]  # how likely it is, less what its digits cost; what is read
+
+
 class Reader:
     """Reads pictures with one model, by default the one that comes with the package.
 
@@ -77,21 +80,25 @@ class Reader:
         glyphs = [glyph for row in rows for glyph in row]
         each = EACH_OF_ONE if len(glyphs) == 1 else EACH
         read = iter(self._read_glyphs(glyphs, each))
-        return [[digit for _ in row for digit in next(read)] for row in rows]
+        # To a model that has not learnt what is no digit, many a pair looks like one.
+        pairs = [glyph.joined for glyph in glyphs if glyph.joined and self.refuses]
+        joined = iter(zip(self._read_crops([pair.whole for pair in pairs]), pairs, strict=True))
+        ways = [[(next(read), next(joined) if glyph.joined and pairs else None) for glyph in row] for row in rows]
+        return [_best(row) for row in ways]
 
-    def _read_glyphs(self, glyphs: list[Glyph], each: float) -> list[list[Digit]]:
+    def _read_glyphs(self, glyphs: list[Glyph], each: float) -> list[Way]:
         """The digits of each glyph; it is parted only where parting could be more probable than the whole."""
         wholes = self._read_crops([glyph.whole for glyph in glyphs])
         doubts = {k: _likelihood(whole, glyph) for k, (whole, glyph) in enumerate(zip(wholes, glyphs, strict=True))}
         doubtful = [k for k in sorted(doubts, key=doubts.__getitem__) if doubts[k] < -min(each, SCRAP)][:MOST_PARTED]
         parted = {k: self._part(glyphs[k], wholes[k], each) for k in doubtful}
-        return [parted.get(k, [whole]) for k, whole in enumerate(wholes)]
+        return [parted.get(k, (doubts[k] - each, [whole])) for k, whole in enumerate(wholes)]
 
-    def _part(self, glyph: Glyph, whole: Digit, each: float) -> list[Digit]:
+    def _part(self, glyph: Glyph, whole: Digit, each: float) -> Way:
         """The most probable way to read a glyph as digits that touch, or as one."""
         slices = glyph.slices()
         if slices is None:
-            return [whole]
+            return _likelihood(whole, glyph) - each, [whole]
         digits = dict(zip(slices.crops, self._read_crops(list(slices.crops.values())), strict=True))
         digits[0, slices.parts] = whole
         scores: list[float] = [0.0] + [-math.inf] * slices.parts
@@ -102,7 +109,7 @@ class Reader:
             score = scores[i] + gain - (CROSSED * max(0, slices.crossed[i - 1] - 1) if i else 0.0)
             if score > scores[j]:
                 scores[j], ways[j] = score, ways[i] + found
-        return ways[-1]
+        return scores[-1], ways[-1]
 
     def _read_crops(self, crops: Sequence[Crop]) -> list[Digit]:
         if not crops:
@@ -221,6 +228,20 @@ def _is(value: tuple[str, list[Any]] | None, kind: str, shape: list[int]) -> boo
 
 def _text(digits: Iterable[Digit]) -> str:
     return "".join("?" if digit.digit is None else str(digit.digit) for digit in digits)
+
+
+def _best(row: list[tuple[Way, tuple[Digit, Glyph] | None]]) -> list[Digit]:
+    """The digits of a row: each glyph's own, or one for it and the next where that is more probable."""
+    ways: list[Way] = [(0.0, [])]
+    for k, ((score, digits), _) in enumerate(row):
+        best = ways[k][0] + score, ways[k][1] + digits
+        before = row[k - 1][1] if k else None
+        if before:
+            joint = ways[k - 1][0] + _likelihood(*before) - EACH
+            if joint > best[0]:
+                best = joint, [*ways[k - 1][1], before[0]]
+        ways.append(best)
+    return ways[-1][1]
 
 
 def _refused(lines: list[list[Digit]]) -> list[list[Digit]]:

@@ -14,6 +14,8 @@ SLIGHT = 0.06  # of the usual ink: what has less is a scrap of something else, n
 FEW = 4  # pieces: no more than one broken digit has
 SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
 APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
+STROKES_APART = 0.25  # of the height: strokes of one digit, such as a 4's, are no further apart
+WIDEST = 1.0  # times its height: a digit of two strokes is not wider
 FLAT = 3  # times its height: what is wider is a dash or a line
 
 
@@ -27,13 +29,13 @@ class Segment:
 
 def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
     """Rows of segments in reading order; `stroke` is the usual width of a stroke in pixels."""
+    if blobs.n == 1:
+        box = int(blobs.left[0]), int(blobs.top[0]), int(blobs.right[0]), int(blobs.bottom[0])
+        return [[Segment(box, np.zeros(1, np.intp))]]
     chosen = np.argsort(-blobs.area, kind="stable")[:MOST_BLOBS]
     boxes = np.stack([blobs.left, blobs.top, blobs.right, blobs.bottom], axis=1)[chosen]
     usual = usual_height(boxes, blobs.area[chosen])
-    if len(chosen) > 1:
-        labels, n = united(len(chosen), np.argwhere(_together(boxes, usual, stroke)))
-    else:
-        labels, n = np.zeros(1, np.intp), 1
+    labels, n = united(len(chosen), np.argwhere(_together(boxes, usual, stroke)))
     joined = np.stack([_outer(boxes[labels == k]) for k in range(n)])
     height = joined[:, 3] - joined[:, 1]
     area = np.bincount(labels, blobs.area[chosen], n)
@@ -43,6 +45,17 @@ def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
     kept = (height >= SMALL * usual) & (area >= SLIGHT * usual_area)
     digits = [Segment(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(kept)]
     return _rows(digits)
+
+
+def near(a: Segment, b: Segment) -> bool:
+    """Whether two neighbours in a row might be strokes of one digit."""
+    left, top, right, bottom = around(a, b)
+    return b.box[0] - a.box[2] <= STROKES_APART * (bottom - top) and right - left <= WIDEST * (bottom - top)
+
+
+def around(a: Segment, b: Segment) -> tuple[int, int, int, int]:
+    """The box of both."""
+    return _as_box(_outer(np.array([a.box, b.box])))
 
 
 def _as_box(box: NDArray[np.intp]) -> tuple[int, int, int, int]:
