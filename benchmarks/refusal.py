@@ -1,0 +1,154 @@
+"""How well "I don't know" works: digits kept, characters of other alphabets refused, and how true probabilities are.
+
+    python benchmarks/refusal.py --omniglot ../shared/omniglot/images_background_small1.zip
+        [--pictures ../shared/pictures] [--model FILE] [--validation] [--out FOLDER]
+
+The probability of a shape is that of its class times that of being a digit at all. MNIST's test digits (with
+`--validation` the validation digits by writers instead, for choices) are set against the characters of Omniglot
+(Lake et al. 2015), each brought to MNIST form as one shape; some of them *are* digit shapes. With `--pictures`
+the probabilities of people's single digits are checked as well (manifest as in benchmarks/pictures.py). `--out` gets
+the reliability diagrams and the characters that passed for digits. The last line is one JSON object.
+"""
+
+import argparse
+import csv
+import io
+import json
+import platform
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from mnistry import Reader, load
+from mnistry.figures import reliability as draw_reliability
+from mnistry.figures import save_png
+from mnistry.form import mnist_form
+from mnistry.metrics import evaluate, reliability
+from mnistry.picture import thickened
+from mnistry.reader import LEAST
+
+Images = NDArray[np.uint8]  # (n, 28, 28)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--omniglot", type=Path, required=True, help="the zip file of its images")
+    parser.add_argument("--pictures", type=Path, help="a folder of people's pictures")
+    parser.add_argument("--model", help="an ONNX file instead of the bundled model")
+    parser.add_argument("--validation", action="store_true", help="the validation digits, not the test digits")
+    parser.add_argument("--out", type=Path, help="a folder for the diagrams")
+    options = parser.parse_args()
+    reader = Reader(options.model)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    figures = digits(reader, options.validation, options.out)
+    kept = figures.pop("probabilities")
+    figures |= characters(reader, options.omniglot, kept, options.out)
+    if options.pictures:
+        figures |= pictures(reader, options.pictures, options.out)
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    print(json.dumps(figures | {"python": platform.python_version(), "system": platform.platform()}))
+
+
+def digits(reader: Reader, validation: bool, out: Path | None) -> dict[str, Any]:
+    """MNIST's digits: how many are kept, how many of those are right, how true the probabilities are."""
+    data = load("mnist", "writers", 0) if validation else load("mnist")
+    images = data.validation_images if validation else data.test_images
+    labels = data.validation_labels if validation else data.test_labels
+    proba = joint(reader, images)
+    metrics = evaluate(reader.predict_proba(images), labels)
+    best, right = proba.max(axis=1), proba.argmax(axis=1) == labels
+    bins = reliability(proba, labels)
+    draw(bins, out, "mnist_reliability.png")
+    return {
+        "digits": "validation, by writers" if validation else "test",
+        "accuracy": metrics["accuracy"],
+        "kept": round(float(np.mean(best >= LEAST)), 4),
+        "accuracy_of_kept": round(float(np.mean(right[best >= LEAST])), 4),
+        "ece": round(error_of(bins), 4),
+        "probabilities": best,
+    }
+
+
+def characters(reader: Reader, path: Path, kept: NDArray[np.floating[Any]], out: Path | None) -> dict[str, Any]:
+    """Omniglot's characters against the probabilities of digits."""
+    images = np.stack([form for form in omniglot(path)])
+    proba = joint(reader, images)
+    best = proba.max(axis=1)
+    is_digit = np.repeat([1, 0], [len(kept), len(images)])
+    passed = best >= LEAST
+    if out:
+        show = images[passed][np.argsort(-best[passed])][:400]
+        save_sheet(show, out / "omniglot_passed.png")
+    return {
+        "characters": len(images),
+        "auroc": round(float(roc_auc_score(is_digit, np.concatenate([kept, best]))), 4),
+        "refused": round(float(np.mean(~passed)), 4),
+        "refused_at_99_kept": round(float(np.mean(best < np.quantile(kept, 0.01))), 4),
+        "refused_at_99.5_kept": round(float(np.mean(best < np.quantile(kept, 0.005))), 4),
+        "passed_as": {str(k): int(np.sum(proba[passed].argmax(axis=1) == k)) for k in range(10)},
+    }
+
+
+def pictures(reader: Reader, folder: Path, out: Path | None) -> dict[str, Any]:
+    """People's single digits: how true the probabilities are, of those in which one shape was found."""
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["task"] == "single"]
+    found = [(reader.read(folder / row["file"]).digits, row["label"]) for row in rows]
+    alone = [(shapes[0], label) for shapes, label in found if len(shapes) == 1]
+    proba = joint(reader, np.stack([shape.image for shape, _ in alone]))
+    bins = reliability(proba, np.array([int(label) for _, label in alone]))
+    draw(bins, out, "pictures_reliability.png")
+    return {
+        "pictures": len(rows),
+        "pictures_of_one_shape": len(alone),
+        "pictures_kept": round(float(np.mean(proba.max(axis=1) >= LEAST)), 4),
+        "pictures_ece": round(error_of(bins), 4),
+    }
+
+
+def joint(reader: Reader, images: Images) -> NDArray[np.float32]:
+    """The probability of each class and of being a digit, (n, 10)."""
+    return reader.predict_proba(images) * reader.is_digit(images)[:, None]
+
+
+def error_of(bins: list[dict[str, Any]]) -> float:
+    """The expected calibration error."""
+    return sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in bins) / sum(row["n"] for row in bins)
+
+
+def draw(bins: list[dict[str, Any]], out: Path | None, name: str) -> None:
+    """The reliability diagram."""
+    if out:
+        save_png(draw_reliability(bins), out / name)
+
+
+def omniglot(path: Path) -> Iterator[Images]:
+    """Its characters in MNIST form."""
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            if name.endswith(".png"):
+                with Image.open(io.BytesIO(archive.read(name))) as picture:
+                    ink = 1 - np.asarray(picture.convert("L"), np.float32) / 255
+                rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+                yield mnist_form(thickened(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+
+
+def save_sheet(images: Images, path: Path) -> None:
+    """Dark on white, twenty a row."""
+    padded = np.concatenate([images, np.zeros((-len(images) % 20, 28, 28), np.uint8)])
+    rows = [np.concatenate(list(padded[k : k + 20]), axis=1) for k in range(0, len(padded), 20)]
+    if rows:
+        Image.fromarray(255 - np.concatenate(rows)).resize((1120, 56 * len(rows))).save(path)
+
+
+if __name__ == "__main__":
+    main()
