@@ -14,7 +14,7 @@ from mnistry.contract import InputError
 from mnistry.dataset import load
 from mnistry.ensemble import EnsembleClassifier
 from mnistry.export import check_parity, export_run, to_onnx
-from mnistry.lessons import Taught, divergence
+from mnistry.lessons import Mixed, Taught, divergence
 from mnistry.models import RECIPES, ensemble_members, find_recipe
 from mnistry.neural import NeuralClassifier
 from mnistry.outliers import outliers
@@ -220,3 +220,17 @@ def test_an_ensemble_of_none_is_refused(few_digits):
 def test_nobody_is_his_own_teacher():
     with pytest.raises(MnistryError, match="its own teacher"):
         train("student", "digits", changes={"teacher": "student"})
+
+
+def test_what_the_network_takes_for_a_digit_is_left_out(few_digits):
+    images, labels = few_digits
+    lesson = Mixed(images, labels, Augmentation(), 0.5, np.random.default_rng(0))
+    before = lesson.others
+
+    def answers(others):  # every third is taken for a digit
+        return np.full((len(others), 10), 0.1) + 0.9 * np.eye(10)[0], (np.arange(len(others)) % 3 == 0) * 0.9
+
+    lesson.review(answers)
+    assert (lesson.others == before[np.arange(len(before)) % 3 != 0]).all()
+    lesson.review(lambda others: (np.ones((len(others), 10)), np.ones(len(others))))
+    assert len(lesson.others)  # never all of them

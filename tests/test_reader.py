@@ -262,3 +262,14 @@ def test_how_probably_an_image_is_a_digit(doubter: Reader):
     assert doubter.predict_proba(images).shape == (40, 10)
     plain = Reader(model_of(0.1))
     assert (plain.refuses, plain.is_digit(images).tolist()) == (False, [1.0] * 40)
+
+
+def test_strokes_that_are_a_digit_only_together_are_joined(doubter: Reader):
+    stroke = (20, 80)  # alone too little ink for a digit
+    reading = doubter.read(page(at(40, 60, stroke), at(68, 60, stroke), at(160, 60, DIGIT), at(300, 60, stroke)))
+    assert reading.text == "77?"
+    assert reading.digits[0].box == pytest.approx((40, 60, 48, 80), abs=2)
+
+
+def test_digits_that_are_near_each_other_stay_two(doubter: Reader):
+    assert doubter.read(page(at(40, 60, (40, 80)), at(88, 60, (40, 80)))).text == "77"

@@ -1,5 +1,6 @@
 """What a network learns from: the labels of digits that change each time, a teacher's answers, or what is no digit."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from mnistry.contract import Images, InputError, Labels
 from mnistry.outliers import outliers
 from mnistry.reader import Reader
 
+PASSED = 0.5  # the probability from which what is no digit passes for one
 FLOOR = 1e-20  # of a probability whose logarithm is taken
 
 
@@ -64,6 +66,17 @@ class Mixed(Digits):
         super().__init__(X, y, craft, generator)
         self.share = share
         self.others = outliers(max(1, round(share * len(X))), X, y, generator)
+
+    def review(self, answers: Callable[[Images], tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
+        """Leave out what a network takes for a digit though it was taught otherwise: some drawings are digits.
+
+        What a network learns last is most often labelled wrong (Han et al. 2018, "Co-teaching"). `answers` gives its
+        probabilities (n, 10) and of being a digit (n,).
+        """
+        proba, is_digit = answers(self.others)
+        refused = proba.max(axis=1) * is_digit < PASSED
+        if refused.any():
+            self.others = self.others[refused]
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """Images, the targets of both outputs (n, 10) and (n, 1), and their weights: no class is asked of others."""

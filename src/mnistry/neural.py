@@ -19,6 +19,7 @@ from mnistry.lessons import Digits, Mixed, Taught, divergence
 from mnistry.settings import MnistryError
 
 SETTLING = 100  # batches from which batch norm's statistics are taken anew
+FIRST_REVIEW = 2  # epochs before a network knows enough to leave out outliers
 STEPS = 8  # batches that Keras runs in one go: a tenth to a fifth faster than one by one
 
 
@@ -108,7 +109,8 @@ class NeuralClassifier(DigitClassifier):
         keras = load_keras()
         advice = f"for width {self.width} and batch_size {self.batch_size}: lower them."
         with seeded(keras, self.random_state), enough_memory(advice):
-            data = _batches(keras, self._digits(X, y), self.batch_size)
+            digits = self._digits(X, y)
+            data = _batches(keras, digits, self.batch_size)
             with precision(keras, self.bfloat16):
                 self.model_ = self._build()
             _require(
@@ -116,7 +118,7 @@ class NeuralClassifier(DigitClassifier):
                 "more than 0 for a network that knows what is no digit, and 0 for every other", self.outliers,
             )  # fmt: skip
             self._compile(keras, len(data))
-            self._fit(keras, data, validation, progress)
+            self._fit(keras, data, validation, progress, self._reviews(keras, digits))
             if self.ema:
                 _settle_batch_norm(keras, self.model_, data)
             if self.bfloat16:
@@ -231,10 +233,28 @@ class NeuralClassifier(DigitClassifier):
             steps_per_execution=STEPS,
         )
 
-    def _fit(self, keras: ModuleType, data: Any, validation: Pair | None, progress: Progress | None) -> None:
+    def _reviews(self, keras: ModuleType, digits: Digits) -> list[Any]:
+        """A callback that lets the network leave out what is wrong among the outliers, once it knows something."""
+        if not isinstance(digits, Mixed):
+            return []
+
+        def review(epoch: int, _: Any) -> None:
+            if epoch >= FIRST_REVIEW:
+                digits.review(self._answers)
+
+        return [keras.callbacks.LambdaCallback(on_epoch_begin=review)]
+
+    def _fit(
+        self,
+        keras: ModuleType,
+        data: Any,
+        validation: Pair | None,
+        progress: Progress | None,
+        others: list[Any],
+    ) -> None:
         """Run the epochs; the rows of `history_` carry Keras' own names and the seconds."""
         watch = _watch(keras, self.epochs, len(data), progress)
-        callbacks = [watch, keras.callbacks.TerminateOnNaN(raise_error=True)]
+        callbacks = [watch, keras.callbacks.TerminateOnNaN(raise_error=True), *others]
         if self.patience or self.best_epoch:
             patience = self.patience or self.epochs
             callbacks.append(keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=self.best_epoch))

@@ -100,8 +100,8 @@ def _pair(digits: Images, generator: Generator) -> Ink:
         place = canvas[top : top + digit.shape[0], left : left + digit.shape[1]]
         np.maximum(place, digit[: place.shape[0], : place.shape[1]], out=place)
         end, left = left + digit.shape[1], left + max(4, digit.shape[1] + int(generator.integers(-4, 4)))
-    if generator.random() < 0.3:
-        canvas[:, round(end - generator.uniform(0.3, 0.6) * digit.shape[1]) :] = 0
+    if generator.random() < 0.3 and digit.shape[1] > 8:  # a smaller half would be a scrap beside a digit
+        canvas[:, round(end - generator.uniform(0.3, 0.55) * digit.shape[1]) :] = 0
     return canvas
 
 
