@@ -86,6 +86,15 @@ def test_a_line_leaves_the_strokes_that_cross_it():
     assert left.sum() <= mask[20:90, 98:103].sum() + 20
 
 
+def test_a_line_that_fades_in_a_shadow_goes_all_the_same():
+    ink = np.zeros((100, 300), np.float32)
+    ink[60:62] = np.linspace(0.4, 0.12, 300)
+    ink[20:90, 98:103] = 1.0
+    left = without_lines(ink >= 0.2, ink)
+    assert left[20:90, 98:103].all()
+    assert left.sum() <= 70 * 5 + 20
+
+
 def test_the_bar_of_a_digit_is_no_line():
     mask = np.zeros((100, 100), bool)
     mask[10:14, 10:80], mask[10:95, 76:80] = True, True

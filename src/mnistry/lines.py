@@ -59,7 +59,7 @@ def _without_flat_lines(mask: Mask, ink: NDArray[np.float32], shortest: float) -
         rows = np.rint(np.polyval(_curve(pieces, chain), columns)).astype(np.intp) + band
         inside = (rows >= 0) & (rows < height)
         x, y = np.broadcast_to(columns, inside.shape), rows.clip(0, height - 1)
-        if (mask[y, x] & inside).any(axis=0).mean() < COVERED:
+        if ((ink[y, x] > 0) & inside).any(axis=0).mean() < COVERED:  # the line may fade in a shadow
             continue
         on_line = thin[y, x] & inside
         if not on_line.any():
