@@ -25,7 +25,7 @@ EACH = 0.5  # what one more digit in touching writing costs beside other digits
 EACH_OF_ONE = 3.0  # and where nothing else is written: most lone shapes are one digit
 LEAST = 0.5  # the probability below which a shape is refused
 MARK = 0.5  # of the tallest digit in its row: a refused shape that is lower is a dash, a dot or a comma
-MOST_PARTED = 32  # glyphs of a picture; where more are doubtful, it is no writing of digits
+MOST_PARTED = 16  # glyphs of a picture; where more are doubtful, it is no writing of digits
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 
 
