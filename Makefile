@@ -33,8 +33,8 @@ format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-notebook: $(VENV)/ready  ## run the notebook anew and keep its outputs
-	cd notebooks && ../$(BIN)/jupyter-execute --inplace mnist.ipynb
+notebook: $(VENV)/ready  ## run the notebooks anew and keep their outputs
+	cd notebooks && ../$(BIN)/jupyter-execute --inplace mnist.ipynb your_own_digits.ipynb
 
 lock: $(VENV)/ready  ## renew requirements.lock from the ranges in pyproject.toml
 	$(BIN)/pip install --quiet 'uv>=0.7'

@@ -1,4 +1,4 @@
-"""The notebook: committed with its outputs, and it runs from top to bottom in time."""
+"""The notebooks: committed with their outputs, and they run from top to bottom in time."""
 
 import time
 from pathlib import Path
@@ -9,31 +9,53 @@ from nbclient import NotebookClient
 
 from conftest import ROOT
 
-NOTEBOOK = ROOT / "notebooks" / "mnist.ipynb"
+FOLDER = ROOT / "notebooks"
 MOST_SECONDS = 300
+PICTURES = {"mnist": 12, "your_own_digits": 8}  # at least so many in its outputs
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_it_is_committed_with_its_outputs_in_order():
-    cells = code_cells(nbformat.read(NOTEBOOK, 4))
+def run(name: str) -> str:
+    """Run a notebook anew and return what it prints."""
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+    start = time.monotonic()
+    NotebookClient(notebook, timeout=MOST_SECONDS, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    assert time.monotonic() - start < MOST_SECONDS
+    return "".join(o.get("text", "") for cell in code_cells(notebook) for o in cell.outputs)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_they_are_committed_with_their_outputs_in_order(name: str):
+    cells = code_cells(nbformat.read(FOLDER / f"{name}.ipynb", 4))
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     kinds = [output.output_type for cell in cells for output in cell.outputs]
     assert "error" not in kinds
     pictures = [output for cell in cells for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 12
-    assert NOTEBOOK.stat().st_size < 2_000_000
+    assert len(pictures) >= PICTURES[name]
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < 2_000_000
+
+
+def test_every_notebook_is_tested():
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PICTURES)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
-def test_it_runs_from_top_to_bottom_in_time(mnist: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_whole_story_runs_from_top_to_bottom(mnist: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MNISTRY_DATA", str(mnist.resolve()))
-    notebook = nbformat.read(NOTEBOOK, 4)
-    start = time.monotonic()
-    NotebookClient(notebook, timeout=MOST_SECONDS, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-    assert time.monotonic() - start < MOST_SECONDS
-    printed = "".join(o.get("text", "") for cell in code_cells(notebook) for o in cell.outputs)
+    printed = run("mnist")
     assert "cnn" in printed
     assert "one cycle" in printed
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
+def test_own_digits_run_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MNISTRY_OFFLINE", "1")  # it needs no data
+    printed = run("your_own_digits")
+    assert "10 of 10 right" in printed
+    assert "read: 472" in printed
+    assert "read: 350" in printed
+    assert "no digit recognised" in printed
+    assert "no ink found" in printed

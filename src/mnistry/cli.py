@@ -238,9 +238,10 @@ def _as_words(result: Any) -> str:
     shown = result.file if result.file.isprintable() else repr(result.file)
     if result.reading is None:
         return f"{shown}: {result.error}"
+    if result.reading.reason:
+        return f"{shown}: {result.reading.reason}"
     text = result.reading.text.replace("\n", " / ")  # one line a picture
-    sure = ", ".join(f"{digit.probability:.1%}" for digit in result.reading.digits)
-    return f"{shown}: {text} ({sure})" if sure else f"{shown}: {result.reading.reason}"
+    return f"{shown}: {text} ({', '.join(f'{digit.probability:.1%}' for digit in result.reading.digits)})"
 
 
 def _as_json(result: Any) -> dict[str, Any]:

@@ -44,14 +44,15 @@ def draw_reading(source: Source, reading: Reading) -> Image.Image:
     width = max(picture.width, SEEN + 2 * GAP)
     columns = max(1, (width - GAP) // (SEEN + GAP))
     rows = -(-len(reading.digits) // columns)
-    sheet = Image.new("RGB", (width, picture.height + GAP + max(rows * (SEEN + 3 * GAP), 3 * GAP)), "white")
+    top = picture.height + (3 * GAP if reading.reason else GAP)
+    sheet = Image.new("RGB", (width, top + rows * (SEEN + 3 * GAP)), "white")
     sheet.paste(picture)
     pen = ImageDraw.Draw(sheet)
     if reading.reason:
-        pen.text((GAP, picture.height + GAP), reading.reason, REFUSED, ImageFont.load_default(16))
+        pen.text((GAP, picture.height + GAP // 2), reading.reason, REFUSED, ImageFont.load_default(16))
     for place, digit in enumerate(reading.digits):
         _draw_box(pen, digit, picture.width / size[0], picture.height / size[1])
-        corner = (GAP + place % columns * (SEEN + GAP), picture.height + GAP + place // columns * (SEEN + 3 * GAP))
+        corner = (GAP + place % columns * (SEEN + GAP), top + place // columns * (SEEN + 3 * GAP))
         seen = Image.fromarray(255 - digit.image).resize((SEEN, SEEN), Image.Resampling.NEAREST)
         sheet.paste(seen, corner)
         pen.rectangle((corner[0] - 1, corner[1] - 1, corner[0] + SEEN, corner[1] + SEEN), outline=_colour(digit))
