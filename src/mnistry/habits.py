@@ -13,7 +13,7 @@ Point = tuple[float, float]  # x, y in pixels
 Generator = np.random.Generator
 
 FINE = 8  # lines are drawn so much larger, for a soft edge of any width
-REST = 0.25  # of a digit's width: how much of a neighbour may hang on it, or be cut off it
+REST = 0.35  # of a digit's width: how much of a neighbour may hang on it, or be cut off it
 
 
 def european(images: Images, labels: Labels, share: float, generator: Generator) -> Images:
@@ -67,10 +67,10 @@ def _flagged(image: Images, generator: Generator) -> Images:
 def _crossed(image: Images, generator: Generator) -> Images:
     """A 7 with a bar through its stem, straight or hanging down on its left."""
     rows = np.flatnonzero(image.max(axis=1) > 127)
-    y = int(rows[0] + (rows[-1] - rows[0]) * generator.uniform(0.45, 0.65))
+    y = int(rows[0] + (rows[-1] - rows[0]) * generator.uniform(0.45, 0.75))
     x = _middle(image[y])
     left, right, rise = generator.uniform(2.5, 6), generator.uniform(0, 5.5), generator.uniform(-1.5, 1.5)
-    hook = generator.uniform(0, 3) * (generator.random() < 0.4)
+    hook = generator.uniform(0, 3.5) * (generator.random() < 0.5)
     bar = ((x - left, y + rise + hook), (x - 0.6 * left, y + rise), (x + right, y - rise))
     return _with_line(image, bar, generator)
 

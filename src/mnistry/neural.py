@@ -19,7 +19,7 @@ from mnistry.lessons import Digits, Mixed, Taught, divergence
 from mnistry.settings import MnistryError
 
 SETTLING = 100  # batches from which batch norm's statistics are taken anew
-FIRST_REVIEW = 2  # epochs before a network knows enough to leave out outliers
+REVIEW = 3  # the epoch (from 0) before which a network leaves out outliers, once: each time more would pass for digits
 STEPS = 8  # batches that Keras runs in one go: a tenth to a fifth faster than one by one
 
 
@@ -234,12 +234,12 @@ class NeuralClassifier(DigitClassifier):
         )
 
     def _reviews(self, keras: ModuleType, digits: Digits) -> list[Any]:
-        """A callback that lets the network leave out what is wrong among the outliers, once it knows something."""
+        """A callback that lets the network leave out what is wrong among the outliers, when it knows something."""
         if not isinstance(digits, Mixed):
             return []
 
         def review(epoch: int, _: Any) -> None:
-            if epoch >= FIRST_REVIEW:
+            if epoch == REVIEW:
                 digits.review(self._answers)
 
         return [keras.callbacks.LambdaCallback(on_epoch_begin=review)]

@@ -24,6 +24,7 @@ CROSSED = 1.0  # what each further stroke that a cut crosses costs
 EACH = 0.5  # what one more digit in touching writing costs beside other digits
 EACH_OF_ONE = 3.0  # and where nothing else is written: most lone shapes are one digit
 LEAST = 0.5  # the probability below which a shape is refused
+AMONG = 0.5  # the same where most other shapes are digits
 MARK = 0.5  # of the tallest digit in its row: a refused shape that is lower is a dash, a dot or a comma
 MOST_PARTED = 16  # glyphs of a picture; where more are doubtful, it is no writing of digits
 BATCH = 16  # images at a time: small batches stay in the processor's cache
@@ -247,12 +248,13 @@ def _best(row: list[tuple[Way, tuple[Digit, Glyph] | None]]) -> list[Digit]:
 def _refused(lines: list[list[Digit]]) -> list[list[Digit]]:
     """The rows with what is no digit refused, and without marks: what is refused and low beside the digits.
 
-    Where most shapes are refused, all are: letters and things among which some look like digits.
+    A shape is judged by its company: among digits a doubtful one is a digit as well, and where most shapes are none,
+    all are refused: letters and things among which some look like digits.
     """
     height = max((digit.box[3] for line in lines for digit in line if digit.probability >= LEAST), default=0)
     kept = [[digit for digit in line if digit.probability >= LEAST or digit.box[3] >= MARK * height] for line in lines]
     sure = [digit.probability >= LEAST for line in kept for digit in line]
-    least = LEAST if 2 * sum(sure) >= len(sure) else math.inf
+    least = math.inf if 2 * sum(sure) < len(sure) else AMONG if len(sure) > 1 else LEAST
     return [
         [digit if digit.probability >= least else replace(digit, digit=None) for digit in line] for line in kept if line
     ]
