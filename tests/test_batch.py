@@ -52,8 +52,56 @@ def test_a_pattern_stands_for_what_it_matches(command, folder: Path):
 def test_nothing_to_read_is_told(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.chdir(tmp_path)
     code, out, err = command("read", name)
-    assert (code, out) == (2, "")
-    assert "no picture" in err or "No file matches" in err
+    assert (code, out) == (1, "")
+    assert "no picture in this folder" in err or "no file matches" in err
+
+
+def test_a_name_without_pictures_does_not_stop_the_rest(command, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    picture = EXAMPLES / "7_crossed.png"
+    code, out, err = command("read", "", tmp_path / "*.zzz", tmp_path / "empty", picture)
+    assert code == 1
+    assert out.startswith(f"{picture}: 7")
+    assert "it is empty" in err
+    assert err.count("\n") >= 3
+
+
+def test_what_is_read_is_never_written_over(command, tmp_path: Path):
+    own = tmp_path / "own.png"
+    own.write_bytes((EXAMPLES / "7_crossed.png").read_bytes())
+    labels = tmp_path / "labels.html"
+    labels.write_text("file,label\nown.png,7\n")
+    for arguments in (["--show", own], ["--labels", labels, "--show", labels]):
+        code, _, err = command("read", own, *arguments)
+        assert code == 2
+        assert "would write over" in err
+    assert own.read_bytes() == (EXAMPLES / "7_crossed.png").read_bytes()
+    assert labels.read_text().startswith("file,label")
+
+
+def test_a_drawing_is_written_for_one_picture_or_not_at_all(command, tmp_path: Path):
+    code, _, err = command("read", EXAMPLES / "7_crossed.png", EXAMPLES / "2_marker.png", "--show", tmp_path / "o.png")
+    assert code == 2
+    assert ".html" in err
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_names_that_begin_like_a_picture_are_names():
+    listed = io.BytesIO(b"BM7.png\nRIFF.png\n" + b"x" * 100 + b".png\nlast.png")
+    names = [name for name, _ in pictures_of(["-"], listed)]
+    assert names == ["BM7.png", "RIFF.png", "x" * 100 + ".png", "last.png"]
+    for path in EXAMPLES.iterdir():
+        assert [source for _, source in pictures_of(["-"], io.BytesIO(path.read_bytes()))] == [path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [("a.png,banana", "Line 2"), ("a.png,3,4,5", "Line 2"), ("a.png,3\na.png,4", "a.png twice")],
+)
+def test_labels_that_cannot_be_are_told(tmp_path: Path, lines: str, sentence: str):
+    (tmp_path / "labels.csv").write_text(f"file,label\n{lines}\n")
+    with pytest.raises(MnistryError, match=sentence):
+        read_labels(tmp_path / "labels.csv")
 
 
 def test_standard_input_is_one_picture_or_names():

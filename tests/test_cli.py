@@ -369,3 +369,33 @@ def _seconds(code: str) -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - start
+
+
+def test_a_setting_given_twice_is_told(command):
+    for arguments in (["--epochs", "1", "--set", "epochs=7"], ["--set", "width=2", "--set", "width=3"]):
+        code, _, err = command("train", "cnn", *arguments)
+        assert code == 2
+        assert "given twice" in err
+
+
+def test_links_in_a_circle_are_told(command, tmp_path: Path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    code, _, err = command("train", "dense", *DIGITS, "--epochs", "1", "--out", tmp_path / "loop")
+    assert code == 2
+    assert "circle" in err
+
+
+def test_a_finished_run_is_never_exported_into(command, dense_run, tmp_path: Path):
+    other = tmp_path / "other"
+    shutil.copytree(dense_run.folder, other)
+    code, _, err = command("export", dense_run.folder, "--out", other / "model.onnx")
+    assert code == 2
+    assert "finished run" in err
+    assert {path.name for path in other.iterdir()} == {path.name for path in dense_run.folder.iterdir()}
+
+
+def test_a_space_too_wide_and_one_that_scikit_learn_refuses(command):
+    code, _, err = command("tune", "logistic", *DIGITS, "--trials", "2", "--space", "C=-1e308:1e308", "--study", "a")
+    assert (code, "too wide" in err) == (2, True)
+    code, _, err = command("tune", "logistic", *DIGITS, "--trials", "2", "--space", "C=-5:-1", "--study", "b")
+    assert (code, "Nothing was tried" in err) == (2, True)

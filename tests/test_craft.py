@@ -201,9 +201,11 @@ def test_a_student_is_trained_with_its_teachers_run(ensemble: Run, monkeypatch: 
     assert Path(run.info["teacher"]["run"]).name == run.info["teacher"]["run"]  # no path of this machine
 
 
-@pytest.mark.parametrize("members", ["", "logistic:0", "ensemble:0", "reader:0", "cnn", "cnn:x"])
+@pytest.mark.parametrize(
+    "members", ["", "logistic:0", "ensemble:0", "reader:0", "cnn", "cnn:x", "cnn:99999999999", "cnn:0 cnn:0"]
+)
 def test_wrong_members_are_told(members):
-    with pytest.raises(MnistryError, match="member"):
+    with pytest.raises(MnistryError, match=r"member|twice"):
         ensemble_members(members)
 
 
@@ -234,3 +236,26 @@ def test_what_the_network_takes_for_a_digit_is_left_out(few_digits):
     assert (lesson.others == before[np.arange(len(before)) % 3 != 0]).all()
     lesson.review(lambda others: (np.ones((len(others), 10)), np.ones(len(others))))
     assert len(lesson.others)  # never all of them
+
+
+def test_a_member_of_the_last_seed_and_the_next_is_one_of_the_first(tmp_path: Path):
+    run = train(
+        "ensemble", "digits", seed=2**32 - 1, changes={"members": "dense:1", "epochs": 1},
+        settings=Settings(tmp_path, offline=True),
+    )  # fmt: skip
+    assert run.info["members"][0]["seed"] == 0
+
+
+def test_a_students_seconds_are_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(RECIPES, "ensemble", RECIPES["ensemble"].changed({"members": "dense:0", "epochs": 40}))
+    changes = {"epochs": 1, "width": 2, "views": 1}
+    run = train("student", "digits", changes=changes, settings=Settings(tmp_path, offline=True))
+    (row,) = run.history
+    assert run.info["seconds"]["fit"] < row["seconds"] + 15  # and not the teacher's forty epochs
+
+
+def test_a_search_does_not_train_teachers():
+    from mnistry.tuning import tune
+
+    with pytest.raises(MnistryError, match="learns from a teacher"):
+        tune("student", 1, "digits")

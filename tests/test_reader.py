@@ -273,3 +273,29 @@ def test_strokes_that_are_a_digit_only_together_are_joined(doubter: Reader):
 
 def test_digits_that_are_near_each_other_stay_two(doubter: Reader):
     assert doubter.read(page(at(40, 60, (40, 80)), at(88, 60, (40, 80)))).text == "77"
+
+
+@pytest.mark.parametrize("largest", [100.0, float("nan")])
+def test_a_digit_output_that_is_no_probability_is_told(largest: float):
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_model_from_string(doubting_model())
+    sigmoid = next(node for node in model.graph.node if node.op_type == "Sigmoid")
+    sigmoid.output[0] = "between"
+    model.graph.initializer.append(helper.make_tensor("largest", TensorProto.FLOAT, [1], [largest]))
+    model.graph.node.append(helper.make_node("Mul", ["between", "largest"], ["digit"]))
+    with pytest.raises(MnistryError, match="no probability"):
+        Reader(model.SerializeToString()).is_digit(np.full((3, 28, 28), 255, np.uint8))
+
+
+def test_a_digit_output_of_another_shape_is_told():
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_model_from_string(doubting_model())
+    next(node for node in model.graph.node if node.op_type == "Sigmoid").output[0] = "between"
+    model.graph.node.append(helper.make_node("Concat", ["between", "between"], ["digit"], axis=1))
+    model.graph.output[1].CopyFrom(helper.make_tensor_value_info("digit", TensorProto.FLOAT, ["n", 2]))
+    with pytest.raises(MnistryError, match="maybe digit, float32"):
+        Reader(model.SerializeToString()).is_digit(np.zeros((1, 28, 28), np.uint8))

@@ -1,7 +1,7 @@
 """What the commands take on the command line, and how it is read."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -124,16 +124,23 @@ def _seeds(text: str) -> int | list[int]:
 
 def changes(options: argparse.Namespace) -> dict[str, str]:
     """The settings that --set, --epochs and --batch-size change. Raises MnistryError."""
-    found = {}
+    found: dict[str, str] = {}
     for pair in options.set:
         key, equals, value = pair.partition("=")
         if not equals:
             raise MnistryError(f"--set takes KEY=VALUE, such as learning_rate=0.01, not {pair!r}.")
+        _once(key, found)
         found[key] = value
     for name in ("epochs", "batch_size"):
         if (value := getattr(options, name)) is not None:
+            _once(name, found)
             found[name] = value
     return found
+
+
+def _once(key: str, found: Mapping[str, str]) -> None:
+    if key in found:
+        raise MnistryError(f"The setting {key} is given twice: which one holds?")
 
 
 ARGUMENTS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], ...]] = {

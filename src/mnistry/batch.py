@@ -20,10 +20,19 @@ from mnistry.settings import MnistryError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")  # how picture files begin
+BEGIN = 64  # bytes by which a picture is told from names
 CHUNK = 32  # pictures that a worker is given at a time
 AHEAD = 4  # chunks that wait for each worker: enough to keep it busy, and memory stays constant
 
-Source = str | bytes
+
+@dataclass(frozen=True)
+class NoPicture:
+    """What stands in the place of pictures that a name promised."""
+
+    reason: str
+
+
+Source = str | bytes | NoPicture
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Result:
     """What became of one picture: a reading, or the reason why there is none."""
 
     file: str
-    source: Source
+    source: str | bytes
     reading: Reading | None = None
     error: str = ""
 
@@ -40,15 +49,18 @@ def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator
     """Names on the command line as pictures, each with the name to show.
 
     A folder stands for the pictures in and below it, sorted; a pattern such as `*.png` for what it matches; `-` for
-    standard input: one picture, or names, one a line. Raises MnistryError where a folder or a pattern has no picture.
+    standard input: one picture, or names, one a line. Where a folder or a pattern has no picture, that is told in its
+    place. Raises MnistryError if standard input is closed.
     """
     for name in names:
-        if name == "-":
-            yield from _from_stdin(stdin or sys.stdin.buffer)
+        if not name:
+            yield name, NoPicture("expected the name of a picture, and it is empty")
+        elif name == "-":
+            yield from _from_stdin(stdin or _standard_input())
         elif Path(name).is_dir():
-            yield from _some(_in_folder(name), f"The folder {name} has no picture: expected {', '.join(ENDINGS)}.")
+            yield from _some(name, _in_folder(name), f"no picture in this folder: expected {', '.join(ENDINGS)}")
         elif any(sign in name for sign in "*?[") and not os.path.lexists(name):
-            yield from _some(_matching(name), f"No file matches {name}.")
+            yield from _some(name, _matching(name), "no file matches")
         else:
             yield name, name
 
@@ -85,7 +97,19 @@ def read_labels(path: str | Path) -> dict[str, str]:
         raise MnistryError(
             f"The labels file {path} needs a first line with the columns file and label, and more lines."
         )
-    return {row["file"]: (row["label"] or "").strip().replace("/", "\n") for row in rows if row["file"]}
+    labels: dict[str, str] = {}
+    for number, row in enumerate(rows, 2):
+        name, label = row["file"] or "", (row["label"] or "").strip()
+        if None in row or not set(label) <= set("0123456789/"):
+            raise MnistryError(
+                f"Line {number} of the labels file {path} names {name!r} with {label!r}: expected a file and its "
+                "digits, with / between rows of writing, and nothing where there is no digit."
+            )
+        if name in labels:
+            raise MnistryError(f"The labels file {path} names {name} twice.")
+        if name:
+            labels[name] = label.replace("/", "\n")
+    return labels
 
 
 def label_of(file: str, labels: Mapping[str, str]) -> str | None:
@@ -140,21 +164,32 @@ def edit_distance(a: str, b: str) -> int:
 
 def usual_workers(names: list[str]) -> int:
     """One process for a few pictures, for starting others takes longer; all cores for a folder of many."""
-    many = len(names) > 100 or any(Path(name).is_dir() and sum(1 for _ in islice(os.scandir(name), 101)) > 100
+    many = len(names) > 100 or any(name and Path(name).is_dir() and sum(1 for _ in islice(os.scandir(name), 101)) > 100
                                    for name in names)  # fmt: skip
     return (os.cpu_count() or 1) if many else 1
 
 
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise MnistryError("There is no standard input to read: it is closed.")
+    return sys.stdin.buffer
+
+
 def _from_stdin(stdin: BinaryIO) -> Iterator[tuple[str, Source]]:
-    begin = stdin.read(4)
-    if begin.startswith(MAGIC):
+    begin = stdin.read(BEGIN)
+    if begin.startswith(MAGIC) and not _is_text(begin):
         from mnistry.decode import MOST_BYTES
 
         yield "-", begin + stdin.read(MOST_BYTES)
         return
-    first = begin if begin.endswith(b"\n") else begin + stdin.readline()
+    first = begin if len(begin) < BEGIN or begin.endswith(b"\n") else begin + stdin.readline()
     for line in chain(first.splitlines(), stdin):
         yield from _named(line)
+
+
+def _is_text(begin: bytes) -> bool:
+    """Whether names begin like this; every kind of picture has a sign of control within so many bytes."""
+    return not any(byte < 32 and byte not in b"\t\r\n" for byte in begin)
 
 
 def _named(line: bytes) -> Iterator[tuple[str, Source]]:
@@ -173,14 +208,14 @@ def _in_folder(name: str) -> Iterator[str]:
         yield from (os.path.join(folder, file) for file in sorted(files) if file.lower().endswith(ENDINGS))  # noqa: PTH118
 
 
-def _some(files: Iterable[str], otherwise: str) -> Iterator[tuple[str, Source]]:
-    """The files, or a mistake where there is none."""
+def _some(name: str, files: Iterable[str], otherwise: str) -> Iterator[tuple[str, Source]]:
+    """The files, or the reason why there is none."""
     none = True
     for file in files:
         none = False
         yield file, file
     if none:
-        raise MnistryError(otherwise)
+        yield name, NoPicture(otherwise)
 
 
 def _read_chunk(reader: Reader, chunk: list[tuple[str, Source]]) -> list[Result]:
@@ -189,6 +224,8 @@ def _read_chunk(reader: Reader, chunk: list[tuple[str, Source]]) -> list[Result]
 
 
 def _read_one(reader: Reader, name: str, source: Source) -> Result:
+    if isinstance(source, NoPicture):
+        return Result(name, name, error=source.reason)
     try:
         return Result(name, source, reader.read(source))
     except PictureError as problem:

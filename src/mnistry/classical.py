@@ -36,10 +36,16 @@ class PixelClassifier(DigitClassifier):
         missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
         if missing:
             raise InputError(f"Training wants digits of all ten classes: there is no {missing[0]}.")
+        self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression())
+        try:
+            for step in steps_of(self.estimator_):
+                if hasattr(step, "_parameter_constraints"):  # scikit-learn's own: they name the setting and its range
+                    step._validate_params()
+        except ValueError as problem:
+            raise InputError(str(problem)) from problem
         if progress:
             progress(0, 1, 0, 1, {})
         start = time.perf_counter()
-        self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression())
         seeds = [key for key in self.estimator_.get_params() if f"__{key}".endswith("__random_state")]
         self.estimator_.set_params(**dict.fromkeys(seeds, self.random_state))
         try:

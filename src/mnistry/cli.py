@@ -182,7 +182,7 @@ def read(options: argparse.Namespace) -> int:
 
     labels = None if options.labels is None else batch.read_labels(options.labels)
     workers = options.workers or batch.usual_workers(options.pictures)
-    gallery, score, failed = Gallery(options.show, labels), batch.Score(), 0
+    gallery, score, failed = Gallery(options.show, labels, options.labels), batch.Score(), 0
     with terminal.counting_bar("pictures", options.quiet) as tell:
         for result in batch.read_all(_reader(options.model), batch.pictures_of(options.pictures), workers):
             failed += result.reading is None

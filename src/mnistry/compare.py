@@ -22,6 +22,7 @@ from mnistry.settings import MnistryError, Settings
 from mnistry.training import identity
 
 Tell = Callable[[str], None]
+MOST_SEEDS = 1000
 PATIENCE = 10  # seconds that a training has to tidy up when it is told to end
 
 
@@ -184,10 +185,12 @@ def _is_comparison(folder: Path) -> bool:
 def _seeds(recipe: Recipe, seeds: int | Sequence[int] | None) -> list[int]:
     if seeds is None:
         return list(range(recipe.seeds))
-    listed = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    many = isinstance(seeds, int) and seeds > MOST_SEEDS
+    listed = [] if many else list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
     if isinstance(seeds, bool) or not listed or not all(isinstance(s, int) and 0 <= s < 2**32 for s in listed):
         raise MnistryError(
-            f"A comparison takes a number of seeds from 1, or a list of seeds such as 0,1,2, not {seeds!r}."
+            f"A comparison takes a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds such as 0,1,2, "
+            f"not {seeds!r}."
         )
     return listed[:1] if recipe.seeds == 1 else listed
 
@@ -236,6 +239,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        except BaseException:  # a second Ctrl-C: whoever presses it does not want to wait
+            process.kill()
+            raise
     process.stderr.close()
 
 

@@ -23,7 +23,7 @@ from mnistry.dataset import load
 from mnistry.download import write_whole
 from mnistry.neural import NeuralClassifier
 from mnistry.reader import Reader
-from mnistry.runs import Run
+from mnistry.runs import MANIFEST, Run
 from mnistry.settings import MnistryError
 
 MOST_DIFFERENCE = 1e-4  # between the probabilities of the two
@@ -89,6 +89,8 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     """
     if target.suffix != ".onnx":
         raise MnistryError(f"The model is written to a file that ends in .onnx, not {target.name!r}.")
+    if (target.parent / MANIFEST).exists():
+        raise MnistryError(f"{target.parent} is a finished run, in which nothing is changed: choose another file.")
     model = run.model.read_bytes()
     parity = check_parity(model, load(run.info["dataset"]).test_images, run.test_probabilities)
     write_whole(target, model)

@@ -101,11 +101,13 @@ def ensemble_members(members: str) -> list[tuple[str, int]]:
         name, _, seed = word.partition(":")
         recipe = find_recipe(name)
         alone = "members" in recipe.settings or recipe.settings.get("outliers")  # other answers than ten probabilities
-        if not seed.isdecimal() or recipe.family != "neural" or alone:
+        if not seed.isdecimal() or int(seed) >= 2**32 or recipe.family != "neural" or alone:
             raise MnistryError(
-                f"A member of an ensemble is a neural recipe with a seed, such as cnn:0, not {word!r}; neither an "
-                "ensemble nor one that answers more than ten probabilities, such as reader."
+                f"A member of an ensemble is a neural recipe with a seed below 2**32, such as cnn:0, not {word!r}; "
+                "neither an ensemble nor one that answers more than ten probabilities, such as reader."
             )
+        if (name, int(seed)) in read:
+            raise MnistryError(f"The ensemble names {name}:{int(seed)} twice: each member is a run of its own.")
         read.append((name, int(seed)))
     if not read:
         raise MnistryError("An ensemble has at least one member, such as cnn:0; none was named.")
@@ -199,10 +201,10 @@ RECIPES = {
             space=INK_SPACE | {"temperature": Range(1.0, 8.0, log=True)},
         ),
         Recipe(
-            "reader", "the deep network that knows what is no digit, for people's pictures", "neural", 222_947,
+            "reader", "the deep network that knows what is no digit, for people's pictures", "neural", 302_887,
             _neural("reader_network"),
-            NEURAL | INK_SAFE | {"epochs": 15, "rotation": 12.0, "zoom": 0.15, "shear": 0.25, "stroke": 0.7,
-                                "blur": 1.0, "european": 0.3, "neighbours": 0.15, "outliers": 0.5},
+            NEURAL | INK_SAFE | {"width": 28, "epochs": 24, "rotation": 12.0, "zoom": 0.15, "shear": 0.2, "stroke": 0.6,
+                                "blur": 1.0, "european": 0.25, "neighbours": 0.2, "outliers": 0.5},
             space=INK_SPACE | {"stroke": Range(0.0, 1.0), "blur": Range(0.0, 1.0), "outliers": Range(0.1, 1.0)},
         ),
     )

@@ -121,8 +121,8 @@ class NeuralClassifier(DigitClassifier):
             self._fit(keras, data, validation, progress, self._reviews(keras, digits))
             if self.ema:
                 _settle_batch_norm(keras, self.model_, data)
-            if self.bfloat16:
-                self.model_ = _in_float32(self.model_, self._build())
+            if self.bfloat16 or self.ema:  # on JAX the mean of the weights lives in the optimizer's own memory
+                self.model_ = _clean(self.model_, self._build())
         self.classes_ = np.arange(10)
         return self
 
@@ -230,7 +230,7 @@ class NeuralClassifier(DigitClassifier):
             keras.optimizers.Adam(rate, beta_2=self.beta_2, weight_decay=self.weight_decay or None, **mean),
             [loss, "binary_crossentropy"] if two else loss,
             weighted_metrics=[["accuracy"], []] if two else ["accuracy"],
-            steps_per_execution=STEPS,
+            steps_per_execution=1 if keras.backend.backend() == "torch" else STEPS,  # PyTorch's takes no other
         )
 
     def _reviews(self, keras: ModuleType, digits: Digits) -> list[Any]:
@@ -341,7 +341,8 @@ def _settle_batch_norm(keras: ModuleType, model: Any, data: Any) -> None:
         layer.momentum = momentum
 
 
-def _in_float32(trained: Any, clean: Any) -> Any:
+def _clean(trained: Any, clean: Any) -> Any:
+    """The same weights in a new network: in float32, without an optimizer."""
     clean.set_weights(trained.get_weights())
     return clean
 

@@ -151,6 +151,8 @@ class Reader:
             raise MnistryError(f"The model fails on images of the right form: {str(problem)[:200]}") from problem
         if len(proba) and not (proba.min() >= 0 and abs(proba.sum(axis=1) - 1).max() < 1e-3):  # false for NaN, too
             raise MnistryError("The model does not keep the contract: its answers are no probabilities that sum to 1.")
+        if len(is_digit) and not (is_digit.min() >= 0 and is_digit.max() <= 1):
+            raise MnistryError("The model does not keep the contract: what it says of `digit` is no probability.")
         return proba, is_digit
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -215,9 +217,11 @@ def _check_contract(session: Any) -> None:
     kept = _is(inputs.get("images"), "tensor(uint8)", [28, 28]) and _is(
         outputs.get("probabilities"), "tensor(float)", [10]
     )
+    kept &= "digit" not in outputs or _is(outputs["digit"], "tensor(float)", [1])
     if not kept or len(inputs) != 1:
         raise MnistryError(
-            "The model does not keep the contract: expected images uint8 [n, 28, 28] -> probabilities float32 [n, 10], "
+            "The model does not keep the contract: expected an input of the name images, uint8 [n, 28, 28], and the "
+            "outputs probabilities, float32 [n, 10], and maybe digit, float32 [n, 1]; "
             f"found {inputs} -> {outputs}."
         )
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.settings import MnistryError
+from mnistry.settings import MnistryError, resolved
 
 MANIFEST = "manifest.json"
 PARTS = {"run.json", "history.csv", "metrics.json", "model.onnx", "test_probabilities.npy"}
@@ -54,7 +54,7 @@ class Run:
 
 def open_run(folder: Path) -> Run:
     """Read a finished run; raises MnistryError if it is none, half written or damaged."""
-    folder = folder.resolve()
+    folder = resolved(folder)
     names = check_manifest(folder)
     try:
         missing = PARTS - set(names)
@@ -88,7 +88,8 @@ def find_run(name: str, root: Path) -> Run:
         finished = [path.parent for path in root.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
         if not finished:
             raise MnistryError(f"There is no finished run in {root} yet: mnistry train cnn makes one.")
-        return open_run(max(finished, key=lambda path: (path / MANIFEST).stat().st_mtime_ns))
+        finished.sort(key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
+        return open_run(next((path for path in reversed(finished) if (path / "run.json").is_file()), finished[-1]))
     for folder in (Path(name), root / name) if name else ():
         if folder.is_dir():
             return open_run(folder)
@@ -148,7 +149,7 @@ def writing(folder: Path, replace: bool = False) -> Iterator[Draft]:
     meanwhile, the draft stands under the next free one. When the block fails nothing is left behind.
     Raises MnistryError.
     """
-    folder = folder.resolve()
+    folder = resolved(folder)
     if not replace and folder.exists() and not _is_empty(folder):
         raise MnistryError(f"{folder} exists already: choose another --out, or delete it first.")
     draft = Draft(_temporary(folder), folder)

@@ -63,3 +63,11 @@ def _truth(name: str, value: str) -> bool:
     if value.lower() in ("", "0", "false", "no", "off"):
         return False
     raise MnistryError(f"{name} takes 1 or 0, not {value!r}.")
+
+
+def resolved(path: Path) -> Path:
+    """The path with its links followed; raises MnistryError where they run in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as problem:  # RuntimeError before Python 3.13
+        raise MnistryError(f"The links at {path} run in a circle: choose another place.") from problem

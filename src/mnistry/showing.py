@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -79,8 +80,12 @@ def shown(file: str, source: Source, reading: Reading, label: str | None = None)
 class Gallery:
     """Collects what `--show FILE` is to show: one picture as a drawing; many, or mistakes, as a page."""
 
-    def __init__(self, path: str | None, labels: Mapping[str, str] | None) -> None:
+    def __init__(self, path: str | None, labels: Mapping[str, str] | None, labels_file: str | None = None) -> None:
         self.path, self.mistakes_only, self.more = path, labels is not None, 0
+        self.single: Result | None = None
+        _check_other(path, labels_file)
+        if path is not None and Path(path).is_dir():
+            raise MnistryError(f"--show takes the name of a file, and {path} is a folder.")
         self.page = path is not None and path.lower().endswith((".html", ".htm"))
         self.pictures: list[Shown] = []
         if path is not None and not self.page:
@@ -92,20 +97,23 @@ class Gallery:
 
     def add(self, result: Result, label: str | None, right: bool) -> None:
         """Take one picture, if it is to be shown."""
+        if isinstance(result.source, str):
+            _check_other(self.path, result.source)
         if self.path is None or result.reading is None or (self.mistakes_only and right):
             return
         if self.page and len(self.pictures) >= MOST_ON_PAGE:
             self.more += 1
         elif self.page:
             self.pictures.append(shown(result.file, result.source, result.reading, label))
-        elif self.more:
+        elif self.single:
             raise MnistryError("One picture is drawn as a picture, many are shown on a page: --show FILE.html.")
         else:
-            write_drawing(self.path, result.source, result.reading)
-            self.more += 1
+            self.single = result
 
     def write(self) -> None:
-        """Write the page, if it is one."""
+        """Write the page or the drawing, if one is wanted."""
+        if self.path is not None and self.single and self.single.reading:
+            write_drawing(self.path, self.single.source, self.single.reading)
         if self.page and self.path is not None:
             write_page(self.path, self.pictures, "Mistakes" if self.mistakes_only else "What was read", self.more)
 
@@ -126,6 +134,12 @@ def write_page(path: str | Path, pictures: Sequence[Shown], title: str, more: in
         f"<h1>{escape(title)}</h1>\n<main>\n{cards}</main>{left_out}</html>\n"
     )
     write_whole(Path(path), page.encode("utf-8", "backslashreplace"))
+
+
+def _check_other(path: str | None, file: str | None) -> None:
+    """A drawing must not take the place of what is read."""
+    if path and file and os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):  # noqa: PTH110, PTH121
+        raise MnistryError(f"--show would write over {file}, which is being read: choose another name.")
 
 
 def _kind(path: str | Path) -> str:

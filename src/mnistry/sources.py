@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.download import DownloadError, Progress, download
-from mnistry.settings import MnistryError, Settings
+from mnistry.settings import MnistryError, Settings, resolved
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def fetch(settings: Settings | None = None, progress: Progress | None = None) ->
 def mnist_arrays(settings: Settings, progress: Progress | None) -> tuple[Path, dict[str, NDArray[np.uint8]]]:
     """The folder that has the files, and the files: MNISTRY_DATA, then the cache, then the mirrors."""
     tried = []
-    data = settings.data if settings.data and settings.data.resolve() != settings.cache.resolve() else None
+    data = settings.data if settings.data and resolved(settings.data) != resolved(settings.cache) else None
     for folder in (data, settings.cache):
         try:
             if folder is not None:

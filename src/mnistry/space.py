@@ -1,5 +1,6 @@
 """What a search may try for a setting: a range of numbers or a choice of values, and how they are written."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,8 @@ def _range(key: str, text: str, parts: list[str], read: Callable[[str], Any]) ->
     low, high = read(parts[0]), read(parts[1])
     if isinstance(low, bool | str):
         raise MnistryError(f"{key} is not a number, so it has no range: write its values, such as A,B, not {text!r}.")
+    if not math.isfinite(high - low):
+        raise MnistryError(f"The range of {key} is too wide to search: {text!r}.")
     if not low < high:
         raise MnistryError(f"The range of {key} goes from low to high, not from {low} to {high}.")
     if log and low <= 0:

@@ -53,11 +53,12 @@ def train(
     data = dataset if isinstance(dataset, Dataset) else load(dataset, validation, seed, settings)
     folder = free_name(f"{recipe.name}-seed{seed}", settings.runs) if out is None else Path(out)
     with writing(folder) as draft:
+        runs = _stands_on(recipe, seed, data, settings, progress)
         clock = _Clock()
-        classifier, others = _trained(recipe, seed, data, settings, progress)
+        classifier = _trained(recipe, seed, data, runs, progress)
         clock.lap("fit")
-        if "members" in others:  # which may have been trained long before
-            clock.seconds["fit"] = sum(other["fit_seconds"] for other in others["members"])
+        if "members" in runs:  # which may have been trained long before
+            clock.seconds["fit"] = sum(run.info["seconds"]["fit"] for run in runs["members"])
         model = to_onnx(classifier)
         proba = classifier.predict_proba(data.test_images)
         is_digit = classifier.is_digit(data.test_images) if Reader(model).refuses else None
@@ -65,9 +66,9 @@ def train(
         clock.lap("export")
         figures = _measure(classifier, data, proba)
         if is_digit is not None:
-            figures["kept"] = float(np.mean(proba.max(axis=1) * is_digit >= LEAST))
+            figures["kept"] = _kept(proba, is_digit)
         clock.lap("evaluate")
-        info = _info(recipe, seed, data, classifier, clock.seconds) | others | {"parity": parity}
+        info = _info(recipe, seed, data, classifier, clock.seconds) | _mentions(runs) | {"parity": parity}
         if origin:
             info["settings_from"] = dict(origin)
         classifier.save(draft.path)
@@ -79,26 +80,31 @@ def train(
     return open_run(draft.folder)
 
 
-def _trained(
+def _stands_on(
     recipe: Recipe, seed: int, data: Dataset, settings: Settings, progress: Progress | None
-) -> tuple[Any, dict[str, Any]]:
-    """The fitted classifier, and what it stands on: the runs of an ensemble's members, or of a student's teacher."""
+) -> dict[str, list[Run]]:
+    """The runs that this one is made of: an ensemble's `members`, a student's `teacher`; those missing are trained."""
     if "members" in recipe.settings:
-        members = ensemble_members(recipe.settings["members"])
         changes = {"epochs": recipe.settings["epochs"]} if recipe.settings["epochs"] else {}
-        runs = [
-            _finished(find_recipe(name).changed(changes), own + seed, data, settings, progress) for name, own in members
+        members = [
+            (find_recipe(name).changed(changes), own) for name, own in ensemble_members(recipe.settings["members"])
         ]
-        return recipe.build(seed).join([_as_classifier(run) for run in runs]), {"members": [_mention(r) for r in runs]}
-    others = {}
+        return {"members": [_finished(one, (own + seed) % 2**32, data, settings, progress) for one, own in members]}
     teacher = recipe.settings.get("teacher", "")
-    if teacher in RECIPES:
-        if teacher == recipe.name:
-            raise MnistryError(f"{teacher} cannot be its own teacher: name another recipe, or an ONNX file.")
-        run = _finished(find_recipe(teacher), 0, data, settings, progress)
-        recipe, others = recipe.changed({"teacher": str(run.model)}), {"teacher": _mention(run)}
-    classifier = recipe.build(seed)
-    return classifier.fit(data.train_images, data.train_labels, _held_back(data), progress), others
+    if teacher not in RECIPES:
+        return {}
+    if teacher == recipe.name:
+        raise MnistryError(f"{teacher} cannot be its own teacher: name another recipe, or an ONNX file.")
+    return {"teacher": [_finished(find_recipe(teacher), 0, data, settings, progress)]}
+
+
+def _trained(recipe: Recipe, seed: int, data: Dataset, runs: Mapping[str, list[Run]], progress: Progress | None) -> Any:
+    """The fitted classifier, given the runs that it stands on."""
+    if "members" in runs:
+        return recipe.build(seed).join([_as_classifier(run) for run in runs["members"]])
+    for run in runs.get("teacher", ()):
+        recipe = recipe.changed({"teacher": str(run.model)})
+    return recipe.build(seed).fit(data.train_images, data.train_labels, _held_back(data), progress)
 
 
 def _finished(recipe: Recipe, seed: int, data: Dataset, settings: Settings, progress: Progress | None) -> Run:
@@ -113,11 +119,19 @@ def _as_classifier(run: Run) -> Any:
     return classifier
 
 
-def _mention(run: Run) -> dict[str, Any]:
-    return {
-        "recipe": run.info["recipe"], "seed": run.info["seed"], "run": run.folder.name,
-        "fit_seconds": run.info["seconds"]["fit"],
+def _mentions(runs: Mapping[str, list[Run]]) -> dict[str, Any]:
+    """What run.json says of the runs that this one stands on: a list of members, one teacher."""
+    told = {
+        role: [
+            {
+                "recipe": run.info["recipe"], "seed": run.info["seed"], "run": run.folder.name,
+                "fit_seconds": run.info["seconds"]["fit"],
+            }
+            for run in theirs
+        ]
+        for role, theirs in runs.items()
     }  # fmt: skip
+    return {role: theirs if role == "members" else theirs[0] for role, theirs in told.items()}
 
 
 def identity(recipe: Recipe, seed: int, data: Dataset) -> dict[str, Any]:
@@ -142,11 +156,17 @@ def evaluate(run: Run | Path | str, data: Dataset | None = None) -> dict[str, An
     data = data or load(run.info["dataset"])
     if data.sha256 != run.info["dataset_sha256"]:
         raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
-    proba = Reader(run.model).predict_proba(data.test_images)
-    return {
-        "dataset": data.name,
-        **metrics.evaluate(proba, data.test_labels, data.test_parts),
-    }
+    reader = Reader(run.model)
+    proba = reader.predict_proba(data.test_images)
+    figures = {"dataset": data.name, **metrics.evaluate(proba, data.test_labels, data.test_parts)}
+    if reader.refuses:
+        figures["kept"] = _kept(proba, reader.is_digit(data.test_images))
+    return figures
+
+
+def _kept(proba: NDArray[np.float32], is_digit: NDArray[np.float32]) -> float:
+    """The share of digits that a reader does not refuse."""
+    return float(np.mean(proba.max(axis=1) * is_digit >= LEAST))
 
 
 def _held_back(data: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mnistry import study as studies
 from mnistry.crew import Crew, LocalCrew
 from mnistry.dataset import load
-from mnistry.models import Recipe, find_recipe
+from mnistry.models import RECIPES, Recipe, find_recipe
 from mnistry.settings import MnistryError, Settings
 from mnistry.trial import Event, Order, digits_of
 
@@ -93,6 +93,11 @@ def tune(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe = recipe.searched(space or {}, fixed or {})
     _check_counts(trials, workers)
+    if recipe.settings.get("teacher") in RECIPES:
+        raise MnistryError(
+            f"{recipe.name} learns from a teacher, which a search does not train: name an ONNX file, such as "
+            "--set teacher=runs/mine/model.onnx, or learn from the labels with --set teacher=."
+        )
     store = studies.find_store(study or recipe.name, storage, settings)
     order = _order(recipe, dataset, validation, seed, settings, download)
     about = {

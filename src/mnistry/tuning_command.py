@@ -76,4 +76,4 @@ def _space(options: argparse.Namespace) -> dict[str, str]:
 def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
         return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, not {text[:20]!r}")
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text[:20]!r}")
