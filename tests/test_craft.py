@@ -142,6 +142,7 @@ def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
     card = json.loads((tmp_path / "reader.json").read_text())
     assert "no digit" in card["limits"]
     assert "digit float32 [n, 1]" in card["output"]
+    assert card["test"]["kept"] == pytest.approx(kept, abs=0.01)
 
 
 def test_the_history_of_two_outputs_is_that_of_the_digits(few_digits):

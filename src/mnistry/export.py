@@ -22,7 +22,7 @@ from mnistry.classical import flat
 from mnistry.dataset import load
 from mnistry.download import write_whole
 from mnistry.neural import NeuralClassifier
-from mnistry.reader import Reader
+from mnistry.reader import LEAST, Reader
 from mnistry.runs import MANIFEST, Run
 from mnistry.settings import MnistryError
 
@@ -92,9 +92,14 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     if (target.parent / MANIFEST).exists():
         raise MnistryError(f"{target.parent} is a finished run, in which nothing is changed: choose another file.")
     model = run.model.read_bytes()
-    parity = check_parity(model, load(run.info["dataset"]).test_images, run.test_probabilities)
+    images, reader = load(run.info["dataset"]).test_images, Reader(model)
+    parity = check_parity(model, images, run.test_probabilities)
+    card = _card(run, model) | {"parity": parity}
+    if reader.refuses:  # by the threshold of today
+        proba = run.test_probabilities.max(axis=1) * reader.is_digit(images)
+        card["test"] |= {"threshold": LEAST, "kept": float(np.mean(proba >= LEAST))}
     write_whole(target, model)
-    write_whole(target.with_suffix(".json"), json.dumps(_card(run, model) | {"parity": parity}, indent=1).encode())
+    write_whole(target.with_suffix(".json"), json.dumps(card, indent=1).encode())
     return target, parity
 
 
@@ -112,7 +117,7 @@ def _card(run: Run, model: bytes) -> dict[str, Any]:
         "finished",
         "versions",
     )
-    figures = ("n", "accuracy", "accuracy_interval", "nll", "brier", "ece", "kept", "parts")
+    figures = ("n", "accuracy", "accuracy_interval", "nll", "brier", "ece", "parts")
     refuses = Reader(model).refuses
     return {
         "sha256": hashlib.sha256(model).hexdigest(),

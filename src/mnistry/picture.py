@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.blobs import Blobs, Mask, find_blobs, level, sliding
-from mnistry.cuts import crossed_strokes, propose_cuts, right_of
+from mnistry.cuts import crossed_strokes, propose_cuts, side_of_cuts
 from mnistry.decode import PictureError, Source, open_picture
 from mnistry.form import BOX, mnist_form
 from mnistry.ink import EDGE, SMALLEST_PHOTO, Ink, find_ink
@@ -73,21 +73,18 @@ class Glyph:
         cuts = propose_cuts(self.ink, self.stroke)
         if not cuts:
             return None
-        marked, n = self.ink >= EDGE, len(cuts) + 1
-        reach = self.stroke / 2  # a shared stroke belongs to both sides
-        everything = np.ones(marked.shape, np.bool_)
-        from_cut = [everything, *(right_of(marked.shape, cut, -reach * cut.shared) for cut in cuts)]
-        to_cut = [*(~right_of(marked.shape, cut, reach * cut.shared) for cut in cuts), everything]
+        sides, n = side_of_cuts(self.ink.shape, cuts), len(cuts) + 1
+        marked = self.ink >= EDGE
         crops = {}
         for i, j in itertools.combinations(range(n + 1), 2):
             if j - i == n:
                 continue
-            part = from_cut[i] & to_cut[j - 1]
-            inside = _without_scraps(marked & part)
+            inside = _without_scraps(marked & (sides >= i) & (sides < j))
             if _may_be_digit(inside, len(marked)):
-                crops[i, j] = self.crop(np.where(inside | (~marked & part), self.ink, np.float32(0)))
-        low = [_height(from_cut[i] & to_cut[i] & marked) < SCRAP * len(marked) for i in range(n)]
-        return Slices(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), frozenset(np.flatnonzero(low)))
+                soft = inside | (~marked & (sides >= i) & (sides < j))
+                crops[i, j] = self.crop(np.where(soft, self.ink, np.float32(0)))
+        scraps = frozenset(i for i in range(n) if _height((sides == i) & marked) < SCRAP * len(marked))
+        return Slices(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), scraps)
 
 
 def find_digits(source: Source) -> list[Crop]:
