@@ -36,7 +36,8 @@ from mnistry.reader import LEAST
 
 Images = NDArray[np.uint8]  # (n, 28, 28)
 
-# Characters that a person would read as a digit where digits are expected; judged by eye, from three of the 20 writers.
+# Characters that a person would read as a digit where digits are expected; judged by eye, from three of the 20 writers,
+# after a sheet of the characters that an earlier model let pass had been seen.
 DIGIT_SHAPES = {
     "Early_Aramaic": (3, 4, 6, 10, 12, 16, 17, 20), "Greek": (4, 8, 9, 15, 18), "Korean": (21, 22, 33, 37),
     "Latin": (2, 7, 9, 12, 15, 17, 19, 25, 26),
