@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from mnistry import training
 from mnistry.augment import Augmentation
 from mnistry.backend import load_keras
 from mnistry.contract import InputError
@@ -15,7 +16,7 @@ from mnistry.dataset import load
 from mnistry.ensemble import EnsembleClassifier
 from mnistry.export import check_parity, export_run, to_onnx
 from mnistry.lessons import Mixed, Taught, divergence
-from mnistry.models import RECIPES, ensemble_members, find_recipe
+from mnistry.models import RECIPES, Recipe, ensemble_members, find_recipe
 from mnistry.neural import NeuralClassifier
 from mnistry.outliers import outliers
 from mnistry.reader import LEAST, Reader
@@ -247,12 +248,25 @@ def test_a_member_of_the_last_seed_and_the_next_is_one_of_the_first(tmp_path: Pa
     assert run.info["members"][0]["seed"] == 0
 
 
-def test_a_students_seconds_are_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setitem(RECIPES, "ensemble", RECIPES["ensemble"].changed({"members": "dense:0", "epochs": 40}))
+def test_a_students_clock_starts_when_its_teacher_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(RECIPES, "ensemble", RECIPES["ensemble"].changed({"members": "dense:0", "epochs": 1}))
+    told: list[str] = []
+    stands_on, start = training._stands_on, training._Clock.__init__
+
+    def finished(recipe: Recipe, *others: object) -> object:
+        runs = stands_on(recipe, *others)
+        told.append(f"{recipe.name} stands")
+        return runs
+
+    def started(clock: object) -> None:
+        told.append("clock")
+        start(clock)
+
+    monkeypatch.setattr(training, "_stands_on", finished)
+    monkeypatch.setattr(training._Clock, "__init__", started)
     changes = {"epochs": 1, "width": 2, "views": 1}
-    run = train("student", "digits", changes=changes, settings=Settings(tmp_path, offline=True))
-    (row,) = run.history
-    assert run.info["seconds"]["fit"] < row["seconds"] + 15  # and not the teacher's forty epochs
+    train("student", "digits", changes=changes, settings=Settings(tmp_path, offline=True))
+    assert told == ["dense stands", "clock", "ensemble stands", "clock", "student stands", "clock"]
 
 
 def test_a_search_does_not_train_teachers():

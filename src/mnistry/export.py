@@ -126,7 +126,7 @@ def _card(run: Run, model: bytes) -> dict[str, Any]:
         "output": "probabilities float32 [n, 10]"
         + "; digit float32 [n, 1], the probability that it is one at all" * refuses,
         **{key: run.info[key] for key in about},
-        "test": {key: run.metrics[key] for key in figures if key in run.metrics},
+        "test": {key: run.metrics[key] for key in figures},
         "data_licence": "CC BY-SA 3.0, Yann LeCun, Corinna Cortes and Christopher J. C. Burges",
         "limits": f"One upright Western digit in MNIST form. {KNOWS if refuses else KNOWS_NOT} "
         "Its digits were written by American adults and students of about 1990.",
