@@ -80,9 +80,10 @@ def run(*arguments: str | Path) -> None:
 def keras_beside(images: np.ndarray) -> dict[str, float]:
     """Keras' own predict on the network of the bundled model, untrained: what it computes is the same."""
     try:
+        from mnistry.models import find_recipe
         from mnistry.networks import reader_network
 
-        model = reader_network(28)
+        model = reader_network(find_recipe("reader").settings["width"])
     except ModuleNotFoundError:
         return {}
     model.predict(images[:1], verbose=0)

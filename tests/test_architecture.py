@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "mnistry"
 
 # A room imports only from rows above its own, never from its own.
 ROWS = [
-    {"settings", "form", "quiet", "blobs", "letters"},
+    {"settings", "form", "quiet", "blobs", "letters", "spoil"},
     {
         "download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal",
         "backend", "augment", "habits", "space",

@@ -5,7 +5,7 @@ import pytest
 
 from mnistry.form import mnist_form
 from mnistry.letters import COMMON, LIKE_DIGITS, letters
-from mnistry.outliers import _directions, outliers
+from mnistry.outliers import _directions, outliers, pairs
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,17 @@ def test_digits_of_one_kind_will_do(few_digits):
     ones = labels == 1
     assert outliers(40, images[ones], labels[ones], np.random.default_rng(0)).any(axis=(1, 2)).all()
     assert len(outliers(3, images[:1], labels[:1], np.random.default_rng(0))) == 3
+
+
+def test_pairs_are_wider_than_their_digits_and_many_have_a_1(few_digits):
+    drawn = pairs(300, *few_digits, np.random.default_rng(0))
+    assert (drawn.dtype, drawn.shape) == (np.uint8, (300, 28, 28))
+    assert drawn.any(axis=(1, 2)).all()
+
+    def width_by_height(images: np.ndarray) -> np.ndarray:
+        return np.array([np.ptp(np.nonzero(i)[1]) / max(np.ptp(np.nonzero(i)[0]), 1) for i in images])
+
+    assert np.median(width_by_height(drawn)) > 1.2 * np.median(width_by_height(few_digits[0]))
+    images, labels = few_digits
+    no_ones = labels != 1
+    assert len(pairs(20, images[no_ones], labels[no_ones], np.random.default_rng(0))) == 20

@@ -13,12 +13,15 @@ Point = tuple[float, float]  # x, y in pixels
 Generator = np.random.Generator
 
 FINE = 8  # lines are drawn so much larger, for a soft edge of any width
-REST = 0.35  # of a digit's width: how much of a neighbour may hang on it, or be cut off it
+REST = 0.35  # of a digit's width: how much of it may hang on a neighbour, or be cut off
 
 
 def european(images: Images, labels: Labels, share: float, generator: Generator) -> Images:
-    """A copy in which a share of the 1s has a flag, of the 7s a bar, of the 0s a tail, as Europeans write them."""
-    ways = {0: _tailed, 1: _flagged, 7: _crossed}
+    """A copy in which a share of the 0s, 1s, 4s, 7s and 9s is as Europeans write them.
+
+    A 0 has a tail, a 1 a flag, a 4 is a flash of lightning with a short stem, a 7 has a bar, a 9 a hook like a g's.
+    """
+    ways = {0: _tailed, 1: _flagged, 4: _lightning, 7: _crossed, 9: _hooked}
     images = images.copy()
     for k in np.flatnonzero(np.isin(labels, list(ways)) & (generator.random(len(labels)) < share)):
         if images[k].any():
@@ -75,6 +78,32 @@ def _crossed(image: Images, generator: Generator) -> Images:
     return _with_line(image, bar, generator)
 
 
+def _lightning(image: Images, generator: Generator) -> Images:
+    """A 4 drawn anew with the same pen: down aslant, across, and a stem that begins far below the top."""
+    around = generator.uniform
+    elbow, rise = np.array((around(0, 2), around(10, 15))), around(-2, 2)
+    top, end = np.array((around(5, 12), 0)), np.array((around(13, 19), elbow[1] - rise))
+    stem = np.array((around(9, 14), around(3, 9))), np.array((around(7, 13), around(18, 21)))
+    bends = around(-1, 1, (3, 2))
+    strokes: list[tuple[Any, ...]] = [(top, (top + elbow) / 2 + bends[0], elbow, (elbow + end) / 2 + bends[1], end)]
+    strokes += [(stem[0], (stem[0] + stem[1]) / 2 + bends[2], stem[1])]
+    drawn, pen = np.zeros_like(image), _pen(image)
+    for points in strokes:
+        drawn = _with_line(drawn, tuple((float(x) + 4, float(y) + 3) for x, y in points), generator, pen)
+    return drawn
+
+
+def _hooked(image: Images, generator: Generator) -> Images:
+    """A 9 whose stem swings to the left at its foot."""
+    rows = np.flatnonzero(image.max(axis=1) > 127)
+    bottom = int(rows[-1])
+    x, length, drop, rise = (
+        _middle(image[bottom]), generator.uniform(3, 10), generator.uniform(0, 2), generator.uniform(-1, 4)
+    )  # fmt: skip
+    hook = ((x, bottom - 0.5), (x - 0.3 * length, bottom + drop), (x - 0.7 * length, bottom + drop - 0.3 * rise))
+    return _with_line(image, (*hook, (x - length, bottom + drop - rise)), generator)
+
+
 def _tailed(image: Images, generator: Generator) -> Images:
     """A 0 whose stroke comes from, or goes on, beyond its top."""
     rows = np.flatnonzero(image.max(axis=1) > 127)
@@ -89,13 +118,18 @@ def _middle(line: Images) -> float:
     return float(np.average(np.arange(SIDE), weights=line + 1e-6))
 
 
-def _with_line(image: Images, points: tuple[Point, ...], generator: Generator) -> Images:
+def _pen(image: Images) -> float:
+    """About the width of the strokes in pixels."""
+    ink = image.astype(int)
+    outline = np.abs(np.diff(ink, axis=0)).sum() + np.abs(np.diff(ink, axis=1)).sum()
+    return float(2.4 * ink.sum() / max(outline, 1))
+
+
+def _with_line(image: Images, points: tuple[Point, ...], generator: Generator, pen: float = 0) -> Images:
     """A line of about the pen that wrote the rest."""
     import cv2
 
-    ink = image.astype(int)
-    outline = np.abs(np.diff(ink, axis=0)).sum() + np.abs(np.diff(ink, axis=1)).sum()
-    pen = 2.4 * ink.sum() / max(outline, 1)
+    pen = pen or _pen(image)
     canvas = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
     places = np.rint((np.array(points) + 0.5) * FINE).astype(np.int32).reshape(-1, 1, 2)
     cv2.polylines(canvas, [places], False, 255, max(FINE, round(pen * FINE * generator.uniform(0.7, 1.1))))
@@ -112,7 +146,8 @@ def _clipped(digit: Images, generator: Generator) -> Images:
 
 def _hung_on(digit: Images, other: Images, generator: Generator) -> Images:
     """A digit with the left edge of another one at its right."""
-    reach = min(max(1, round(generator.uniform(0, REST) * digit.shape[1])), other.shape[1])
+    narrower = min(digit.shape[1], other.shape[1])  # all of a 1 beside a digit would make it two
+    reach = max(1, round(generator.uniform(0, REST) * narrower))
     piece = other[:, :reach]
     overlap, drop = int(generator.integers(0, 3)), int(generator.integers(-4, 5))
     height = max(len(digit), len(piece)) + 2 * abs(drop)

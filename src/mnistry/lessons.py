@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from mnistry.augment import Augmentation
 from mnistry.contract import Images, InputError, Labels
-from mnistry.outliers import outliers
+from mnistry.outliers import outliers, pairs
 from mnistry.reader import Reader
 
 PASSED = 0.5  # the probability from which what is no digit passes for one
+PAIRS = 0.2  # of what is no digit: digits that touch, which every model takes for one at first
 FLOOR = 1e-20  # of a probability whose logarithm is taken
 
 
@@ -60,12 +61,26 @@ class Taught(Digits):
 
 
 class Mixed(Digits):
-    """Digits among pictures of what is no digit, `share` of them for each digit; for a network with two outputs."""
+    """Digits among pictures of what is no digit, `share` of them for each digit; for a network with two outputs.
 
-    def __init__(self, X: Images, y: Labels, craft: Augmentation, share: float, generator: np.random.Generator) -> None:
+    Digits that a teacher has seen are `taught`: half of a target is then what it says, and half the label.
+    """
+
+    def __init__(
+        self,
+        X: Images,
+        y: Labels,
+        craft: Augmentation,
+        share: float,
+        generator: np.random.Generator,
+        taught: Taught | None = None,
+    ) -> None:
         super().__init__(X, y, craft, generator)
+        self.taught = taught
         self.share = share
-        self.others = outliers(max(1, round(share * len(X))), X, y, generator)
+        n = max(1, round(share * len(X)))
+        self.pairs = pairs(round(PAIRS * n), X, y, generator) if round(PAIRS * n) else X[:0]
+        self.others = np.concatenate([self.pairs, outliers(n, X, y, generator)[len(self.pairs) :]])
 
     def review(self, answers: Callable[[Images], tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
         """Leave out what a network takes for a digit though it was taught otherwise: some drawings are digits.
@@ -74,19 +89,25 @@ class Mixed(Digits):
         probabilities (n, 10) and of being a digit (n,).
         """
         proba, is_digit = answers(self.others)
-        refused = proba.max(axis=1) * is_digit < PASSED
-        if refused.any():
-            self.others = self.others[refused]
+        kept = proba.max(axis=1) * is_digit < PASSED
+        kept[: len(self.pairs)] = True  # these are two digits, whatever they look like
+        if kept.any():
+            self.others = self.others[kept]
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """Images, the targets of both outputs (n, 10) and (n, 1), and their weights: no class is asked of others."""
         n = max(1, round(self.share * len(chosen)))
-        images = np.concatenate([self.images[chosen], self.others[self.generator.integers(len(self.others), size=n)]])
-        classes = np.concatenate([self.targets[chosen], np.full((n, 10), 0.1, np.float32)])
+        others = self.others[self.generator.integers(len(self.others), size=n)]
+        classes = self.targets[chosen]
+        if self.taught is None:
+            images = self.craft.batch(np.concatenate([self.images[chosen], others]), self.generator)
+        else:
+            seen, said = self.taught.batch(chosen)
+            images = np.concatenate([seen, self.craft.batch(others, self.generator)])
+            classes = (classes + said) / 2
+        classes = np.concatenate([classes, np.full((n, 10), 0.1, np.float32)])
         is_digit = np.repeat(np.array([1, 0], np.float32), [len(chosen), n])
-        return (
-            self.craft.batch(images, self.generator), (classes, is_digit[:, None]), (is_digit, np.ones_like(is_digit))
-        )  # fmt: skip
+        return images, (classes, is_digit[:, None]), (is_digit, np.ones_like(is_digit))
 
 
 def divergence(keras: ModuleType, temperature: float) -> Any:

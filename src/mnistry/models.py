@@ -204,7 +204,7 @@ RECIPES = {
             "reader", "the deep network that knows what is no digit, for people's pictures", "neural", 302_887,
             _neural("reader_network"),
             NEURAL | INK_SAFE | {"width": 28, "epochs": 24, "rotation": 12.0, "zoom": 0.15, "shear": 0.2, "stroke": 0.6,
-                                "blur": 1.0, "european": 0.25, "neighbours": 0.2, "outliers": 0.5},
+                                "blur": 1.0, "european": 0.25, "neighbours": 0.2, "spoilt": 0.0, "outliers": 0.5},
             seeds=1,
             space=INK_SPACE | {"stroke": Range(0.0, 1.0), "blur": Range(0.0, 1.0), "outliers": Range(0.1, 1.0)},
         ),

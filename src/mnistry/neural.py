@@ -17,6 +17,7 @@ from mnistry.contract import DigitClassifier, Images, InputError, Labels, Pair, 
 from mnistry.habits import european, with_neighbours
 from mnistry.lessons import Digits, Mixed, Taught, divergence
 from mnistry.settings import MnistryError
+from mnistry.spoil import spoilt
 
 SETTLING = 100  # batches from which batch norm's statistics are taken anew
 REVIEW = 3  # the epoch (from 0) before which a network leaves out outliers, once: each time more would pass for digits
@@ -29,13 +30,13 @@ class NeuralClassifier(DigitClassifier):
     `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first share
     `warm_up` of the steps, then down to 0; `beta_2` is Adam's. `rotation` (degrees), `shift` (pixels), `zoom`,
     `shear` (fractions), `elastic` (pixels), `erase` (side in pixels), `stroke` and `blur` change every training
-    image a little, see `Augmentation`; `european` is the share of 0s, 1s and 7s that get a tail, a flag, a bar;
-    `neighbours` the share of digits on which a piece of another one hangs, as cuts through touching writing leave
-    it. `outliers` adds so many pictures of what is no digit for each digit: for a network whose second output is
+    image a little, see `Augmentation`; `european` is the share of 0s, 1s, 4s, 7s and 9s that are as Europeans
+    write them; `neighbours` the share of digits on which a piece of another one hangs, as cuts through touching writing
+    leave it; `spoilt` the share of all images that are spoilt as bad pictures are. `outliers` adds so many pictures of what is no digit for each digit: for a network whose second output is
     the probability that it is a digit at all. `ema` > 0 keeps the running mean of the weights with that momentum
     and takes batch norm's statistics anew for it. `bfloat16` computes in it and keeps float32 weights. `teacher` is
     the ONNX file of a model to learn from: its probabilities for `views` changed copies of every image, softened by
-    `temperature`. `patience` > 0 stops when the validation loss has not fallen for so many epochs, `best_epoch`
+    `temperature`; with `outliers`, half of a target is what it says and half the label. `patience` > 0 stops when the validation loss has not fallen for so many epochs, `best_epoch`
     keeps the weights of its lowest; both want validation digits. The same `random_state` gives the same weights on
     the same machine.
     """
@@ -62,6 +63,7 @@ class NeuralClassifier(DigitClassifier):
         blur: float = 0.0,
         european: float = 0.0,
         neighbours: float = 0.0,
+        spoilt: float = 0.0,
         outliers: float = 0.0,
         ema: float = 0.0,
         bfloat16: bool = False,
@@ -92,6 +94,7 @@ class NeuralClassifier(DigitClassifier):
         self.blur = blur
         self.european = european
         self.neighbours = neighbours
+        self.spoilt = spoilt
         self.outliers = outliers
         self.ema = ema
         self.bfloat16 = bfloat16
@@ -110,7 +113,7 @@ class NeuralClassifier(DigitClassifier):
         advice = f"for width {self.width} and batch_size {self.batch_size}: lower them."
         with seeded(keras, self.random_state), enough_memory(advice):
             digits = self._digits(X, y)
-            data = _batches(keras, digits, self.batch_size)
+            data = _batches(keras, digits, self.batch_size, self.spoilt)
             with precision(keras, self.bfloat16):
                 self.model_ = self._build()
             _require(
@@ -136,11 +139,10 @@ class NeuralClassifier(DigitClassifier):
             X = european(X, y, self.european, generator)
         if self.neighbours:
             X = with_neighbours(X, self.neighbours, generator)
+        taught = Taught(X, y, Path(self.teacher), craft, self.views, generator) if self.teacher else None
         if self.outliers:
-            return Mixed(X, y, craft, self.outliers, generator)
-        if self.teacher:
-            return Taught(X, y, Path(self.teacher), craft, self.views, generator)
-        return Digits(X, y, craft, generator)
+            return Mixed(X, y, craft, self.outliers, generator, taught)
+        return taught or Digits(X, y, craft, generator)
 
     def _proba(self, X: Images) -> NDArray[np.float32]:
         return self._answers(X)[0]
@@ -195,6 +197,7 @@ class NeuralClassifier(DigitClassifier):
         _require(0 <= self.blur <= 1, "blur", "from 0 to 1", self.blur)
         _require(0 <= self.european <= 1, "european", "from 0 to 1", self.european)
         _require(0 <= self.neighbours <= 1, "neighbours", "from 0 to 1", self.neighbours)
+        _require(0 <= self.spoilt <= 1, "spoilt", "from 0 to 1", self.spoilt)
         _require(0 <= self.outliers <= 10, "outliers", "from 0 to 10 for each digit", self.outliers)
         _require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
         _require(0 < self.temperature <= 100, "temperature", "more than 0 and at most 100", self.temperature)
@@ -202,8 +205,6 @@ class NeuralClassifier(DigitClassifier):
         _require(self.patience >= 0, "patience", "0 or more", self.patience)
         if (self.patience or self.best_epoch) and validation is None:
             raise InputError("patience and best_epoch choose by validation digits, and there are none: hold some back.")
-        if self.outliers and self.teacher:
-            raise InputError("A teacher says nothing of what is no digit: choose between teacher and outliers.")
         if self.best_epoch and self.ema:
             raise InputError("best_epoch keeps one epoch's weights and ema the mean of many: choose one of them.")
 
@@ -223,9 +224,9 @@ class NeuralClassifier(DigitClassifier):
             )  # fmt: skip
         mean = {"use_ema": True, "ema_momentum": self.ema} if self.ema else {}
         loss: Any = keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing)
-        if self.teacher:
-            loss = divergence(keras, self.temperature)
         two = len(self.model_.outputs) == 2
+        if self.teacher and not two:
+            loss = divergence(keras, self.temperature)
         self.model_.compile(
             keras.optimizers.Adam(rate, beta_2=self.beta_2, weight_decay=self.weight_decay or None, **mean),
             [loss, "binary_crossentropy"] if two else loss,
@@ -309,8 +310,8 @@ def _plain(logs: Any) -> dict[str, Any]:
     return {key: value for key, value in named.items() if not key.endswith(("probabilities_loss", "digit_loss"))}
 
 
-def _batches(keras: ModuleType, digits: Digits, size: int) -> Any:
-    """Shuffled batches of (images, probabilities of the classes), anew in every epoch."""
+def _batches(keras: ModuleType, digits: Digits, size: int, share: float) -> Any:
+    """Shuffled batches of (images, probabilities of the classes), anew in every epoch; a share is spoilt."""
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -324,7 +325,8 @@ def _batches(keras: ModuleType, digits: Digits, size: int) -> Any:
             return -(-len(digits) // size)
 
         def __getitem__(self, index: int) -> tuple[Any, ...]:
-            return digits.batch(self.order[index * size : (index + 1) * size])
+            images, *rest = digits.batch(self.order[index * size : (index + 1) * size])
+            return (spoilt(images, share, digits.generator) if share else images, *rest)
 
     return Batches()
 

@@ -27,7 +27,7 @@ TURNED = (2, 3, 4, 5, 7)  # by a quarter
 
 
 def outliers(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
-    """Draw n pictures of what is no digit; pieces, pairs and mirror pictures are made of the `digits`.
+    """Draw n pictures of what is no digit; pieces and mirror pictures are made of the `digits`.
 
     What is as like one of the digits as half of them are to each other is taken for one, and drawn anew.
     """
@@ -44,16 +44,24 @@ def outliers(n: int, digits: Images, labels: Labels, generator: Generator) -> Im
     return kept
 
 
+def pairs(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
+    """Draw n pictures of two or three digits that touch: in MNIST form each would be taken for one.
+
+    Every other one has a 1 in it, as that is what a model overlooks beside another digit.
+    """
+    ones = digits[labels == 1]
+    return np.stack([mnist_form(_pair(digits, ones if len(ones) else digits, generator)) for _ in range(n)])
+
+
 def _drawn(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
     kinds: Sequence[tuple[float, Callable[[], Ink]]] = (
-        (0.32, lambda: _letter(generator)),
-        (0.06, lambda: _word(generator)),
-        (0.24, lambda: _doodle(generator)),
-        (0.14, lambda: _pair(digits, generator)),
-        (0.08, lambda: _half(digits, labels, generator)),
-        (0.06, lambda: _turned(digits, labels, generator)),
-        (0.05, lambda: _few_marks(generator)),
-        (0.05, lambda: _stain(generator)),
+        (0.37, lambda: _letter(generator)),
+        (0.07, lambda: _word(generator)),
+        (0.28, lambda: _doodle(generator)),
+        (0.09, lambda: _half(digits, labels, generator)),
+        (0.07, lambda: _turned(digits, labels, generator)),
+        (0.06, lambda: _few_marks(generator)),
+        (0.06, lambda: _stain(generator)),
     )
     chosen = generator.choice(len(kinds), n, p=[share for share, _ in kinds])
     return np.stack([mnist_form(kinds[kind][1]()) for kind in chosen])
@@ -90,17 +98,22 @@ def _doodle(generator: Generator) -> Ink:
     return canvas
 
 
-def _pair(digits: Images, generator: Generator) -> Ink:
+def _pair(digits: Images, ones: Images, generator: Generator) -> Ink:
     """Two or three digits that touch or overlap, of the last one sometimes a half alone."""
+    chosen = [
+        tight(digits[k]) for k in generator.integers(len(digits), size=int(generator.choice((2, 3), p=(0.8, 0.2))))
+    ]
+    if generator.random() < 0.5:
+        chosen[int(generator.integers(len(chosen)))] = tight(ones[generator.integers(len(ones))])
     canvas = np.zeros((56, 112), np.uint8)
-    left = 4
-    for image in digits[generator.integers(len(digits), size=int(generator.choice((2, 3), p=(0.8, 0.2))))]:
-        digit = tight(image)
-        top = 14 + int(generator.integers(-4, 5))
+    left = end = 4
+    for digit in chosen:
+        left = max(4, end + int(generator.integers(-min(4, digit.shape[1] // 2), 3)))
+        top = 14 + int(generator.integers(-4, 5)) + (20 - len(digit)) // 2
         place = canvas[top : top + digit.shape[0], left : left + digit.shape[1]]
         np.maximum(place, digit[: place.shape[0], : place.shape[1]], out=place)
-        end, left = left + digit.shape[1], left + max(4, digit.shape[1] + int(generator.integers(-4, 4)))
-    if generator.random() < 0.3 and digit.shape[1] > 8:  # a smaller half would be a scrap beside a digit
+        end = left + digit.shape[1]
+    if generator.random() < 0.2 and digit.shape[1] > 8:  # a smaller half would be a scrap beside a digit
         canvas[:, round(end - generator.uniform(0.3, 0.55) * digit.shape[1]) :] = 0
     return canvas
 
