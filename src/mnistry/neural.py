@@ -30,15 +30,16 @@ class NeuralClassifier(DigitClassifier):
     `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first share
     `warm_up` of the steps, then down to 0; `beta_2` is Adam's. `rotation` (degrees), `shift` (pixels), `zoom`,
     `shear` (fractions), `elastic` (pixels), `erase` (side in pixels), `stroke` and `blur` change every training
-    image a little, see `Augmentation`; `european` is the share of 0s, 1s, 4s, 7s and 9s that are as Europeans
-    write them; `neighbours` the share of digits on which a piece of another one hangs, as cuts through touching writing
-    leave it; `spoilt` the share of all images that are spoilt as bad pictures are. `outliers` adds so many pictures of what is no digit for each digit: for a network whose second output is
-    the probability that it is a digit at all. `ema` > 0 keeps the running mean of the weights with that momentum
-    and takes batch norm's statistics anew for it. `bfloat16` computes in it and keeps float32 weights. `teacher` is
-    the ONNX file of a model to learn from: its probabilities for `views` changed copies of every image, softened by
-    `temperature`; with `outliers`, half of a target is what it says and half the label. `patience` > 0 stops when the validation loss has not fallen for so many epochs, `best_epoch`
-    keeps the weights of its lowest; both want validation digits. The same `random_state` gives the same weights on
-    the same machine.
+    image a little, see `Augmentation`; `european` is the share of 0s, 1s, 4s, 7s and 9s that are as Europeans write
+    them; `neighbours` the share of digits on which a piece of another one hangs, as cuts through touching writing
+    leave it; `spoilt` the share of all images that are spoilt as bad pictures are. `outliers` adds so many pictures
+    of what is no digit for each digit: for a network whose second output is the probability that it is a digit at
+    all. `ema` > 0 keeps the running mean of the weights with that momentum and takes batch norm's statistics anew
+    for it. `bfloat16` computes in it and keeps float32 weights. `teacher` is the ONNX file of a model to learn
+    from: its probabilities for `views` changed copies of every image, softened by `temperature`; with `outliers`,
+    half of a target is what it says and half the label. `patience` > 0 stops when the validation loss has not
+    fallen for so many epochs, `best_epoch` keeps the weights of its lowest; both want validation digits. The same
+    `random_state` gives the same weights on the same machine.
     """
 
     def __init__(
