@@ -80,7 +80,7 @@ class Mixed(Digits):
         self.share = share
         n = max(1, round(share * len(X)))
         self.pairs = pairs(round(PAIRS * n), X, y, generator) if round(PAIRS * n) else X[:0]
-        self.others = np.concatenate([self.pairs, outliers(n, X, y, generator)[len(self.pairs) :]])
+        self.others = np.concatenate([self.pairs, outliers(n - len(self.pairs), X, y, generator)])
 
     def review(self, answers: Callable[[Images], tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
         """Leave out what a network takes for a digit though it was taught otherwise: some drawings are digits.
