@@ -12,10 +12,10 @@ PACKAGE = ROOT / "src" / "mnistry"
 
 # A room imports only from rows above its own, never from its own.
 ROWS = [
-    {"settings", "form", "quiet", "blobs", "letters", "spoil"},
+    {"settings", "form", "quiet", "blobs", "spoil"},
     {
         "download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal",
-        "backend", "augment", "habits", "space",
+        "backend", "augment", "habits", "letters", "space",
     },
     {"sources", "picture", "contract", "networks", "estimators", "outliers"},
     {"dataset", "reader", "classical", "graphs", "pipeline"},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnistry.habits import _hung_on, european, tight, with_neighbours
+from mnistry.habits import _barbed, _hung_on, _overlapped, _round_or_tailed, european, tight, with_neighbours
 
 CHANGED = (0, 1, 4, 7, 9)
 
@@ -39,7 +39,39 @@ def test_no_whole_1_hangs_on_a_digit():
     digit, one = np.full((20, 20), 255, np.uint8), np.full((20, 4), 255, np.uint8)
     generator = np.random.default_rng(0)
     hung = [_hung_on(digit, one, generator).shape[1] - digit.shape[1] for _ in range(100)]
-    assert 1 <= min(hung) <= max(hung) <= 2  # of 4
+    assert 0 <= min(hung) < max(hung) <= 2  # of 4; at 0 it lies within the digit
+
+
+def test_where_digits_overlapped_one_is_cut_off_and_the_other_begins():
+    digit, other = np.full((20, 16), 255, np.uint8), np.full((20, 16), 100, np.uint8)
+    generator = np.random.default_rng(0)
+    parted = [_overlapped(digit, other, generator) for _ in range(100)]
+    cut_off = [(ink == 0).all(axis=0)[:16].sum() for ink in parted]
+    assert 0 < np.mean(cut_off) < 5
+    assert np.mean([(ink == 100).any() for ink in parted]) > 0.8  # the other stands higher or lower by some pixels
+    narrow = other[:, :4]
+    assert max(_overlapped(digit, narrow, generator).shape[1] for _ in range(50)) <= 18  # no whole 1
+
+
+def test_some_zeros_are_round():
+    narrow = np.zeros((28, 28), np.uint8)
+    narrow[4:24, 9:19] = 255
+    narrow[8:20, 12:16] = 0
+    generator = np.random.default_rng(0)
+    widths = [_round_or_tailed(narrow, generator).shape[1] for _ in range(100)]
+    assert 16 <= min(widths) <= 22  # stretched to nearly its height of 20; with a tail it is all of the 28
+    assert 30 < sum(width < 28 for width in widths) < 70
+
+
+def test_a_barb_hangs_from_the_left_end_of_a_7():
+    seven = np.zeros((28, 28), np.uint8)
+    seven[4:7, 8:20] = seven[4:24, 17:20] = 255
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        added = np.argwhere((_barbed(seven, generator) > 127) & (seven == 0))
+        assert len(added)
+        assert added[:, 1].max() < 13
+        assert 5 <= added[:, 0].max() < 14
 
 
 @pytest.mark.parametrize("label", CHANGED)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mnistry.form import mnist_form
-from mnistry.letters import COMMON, LIKE_DIGITS, letters
-from mnistry.outliers import _directions, outliers, pairs
+from mnistry.letters import COMMON, LIKE_DIGITS, directions, letters
+from mnistry.outliers import outliers, pairs
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,14 @@ def test_they_are_of_many_kinds(drawn):
     """Thin and thick, tall and wide, and hardly two alike."""
     ink = drawn.mean(axis=(1, 2))
     assert np.quantile(ink, 0.9) > 3 * np.quantile(ink, 0.1)
-    likeness = _directions(drawn) @ _directions(drawn).T - 2 * np.eye(400)
+    likeness = directions(drawn) @ directions(drawn).T - 2 * np.eye(400)
     assert np.quantile(likeness.max(axis=1), 0.5) < 0.95
 
 
 def test_none_is_as_like_a_digit_as_digits_are_to_each_other(drawn, few_digits):
-    known = _directions(few_digits[0])
+    known = directions(few_digits[0])
     alike = np.median(np.partition(known @ known.T, -2, axis=1)[:, -2])
-    assert (_directions(drawn) @ known.T).max() < alike
+    assert (directions(drawn) @ known.T).max() < alike
 
 
 def test_no_letter_is_written_like_a_digit():
@@ -47,6 +47,12 @@ def test_no_letter_is_written_like_a_digit():
     assert not set(letters()) & LIKE_DIGITS
     assert not set(COMMON) & LIKE_DIGITS
     assert not any(letter.isdigit() for letter in letters())
+
+
+def test_no_twin_of_such_a_letter_is_drawn():
+    """An O is an O in Armenian, Tifinagh and Lisu, too."""
+    assert not set("\u0555\u2d54\ua4f3\u0405\u01bd\u0577\ua4dc") & set(letters())
+    assert len(letters()) > 2500
 
 
 def test_digits_of_one_kind_will_do(few_digits):

@@ -14,14 +14,16 @@ Generator = np.random.Generator
 
 FINE = 8  # lines are drawn so much larger, for a soft edge of any width
 REST = 0.35  # of a digit's width: how much of it may hang on a neighbour, or be cut off
+WIDE = 8  # pixels: narrower digits are 1s, and overlap no other
 
 
 def european(images: Images, labels: Labels, share: float, generator: Generator) -> Images:
     """A copy in which a share of the 0s, 1s, 4s, 7s and 9s is as Europeans write them.
 
-    A 0 has a tail, a 1 a flag, a 4 is a flash of lightning with a short stem, a 7 has a bar, a 9 a hook like a g's.
+    A 0 is round or has a tail, a 1 has a flag, a 4 is a flash of lightning with a short stem, a 7 has a bar or a barb,
+    a 9 a hook like a g's.
     """
-    ways = {0: _tailed, 1: _flagged, 4: _lightning, 7: _crossed, 9: _hooked}
+    ways = {0: _round_or_tailed, 1: _flagged, 4: _lightning, 7: _crossed, 9: _hooked}
     images = images.copy()
     for k in np.flatnonzero(np.isin(labels, list(ways)) & (generator.random(len(labels)) < share)):
         if images[k].any():
@@ -32,7 +34,7 @@ def european(images: Images, labels: Labels, share: float, generator: Generator)
 def with_neighbours(images: Images, share: float, generator: Generator) -> Images:
     """A copy in which a share of the digits is as a cut through touching writing leaves it.
 
-    A slice of another digit hangs on one side, or a slice of its own is missing there.
+    A slice of another digit hangs on one side, or a slice of its own is missing there, or both: they overlapped.
     """
     others, images = images, images.copy()
     for k in np.flatnonzero(generator.random(len(images)) < share):
@@ -40,8 +42,7 @@ def with_neighbours(images: Images, share: float, generator: Generator) -> Image
         if digit.size and other.size:
             way = int(generator.choice((-1, 1)))  # on the left or on the right
             digit, other = digit[:, ::way], other[:, ::way]
-            changed = _clipped(digit, generator) if generator.random() < 0.3 else _hung_on(digit, other, generator)
-            images[k] = mnist_form(changed[:, ::way])
+            images[k] = mnist_form(_cut_out(digit, other, generator)[:, ::way])
     return images
 
 
@@ -68,7 +69,12 @@ def _flagged(image: Images, generator: Generator) -> Images:
 
 
 def _crossed(image: Images, generator: Generator) -> Images:
-    """A 7 with a bar through its stem, straight or hanging down on its left."""
+    """A 7 with a bar through its stem, straight or hanging down on its left, or with a barb, or with both."""
+    way = generator.random()
+    if way < 0.4:
+        image = _barbed(image, generator)
+    if way < 0.15:
+        return image
     rows = np.flatnonzero(image.max(axis=1) > 127)
     y = int(rows[0] + (rows[-1] - rows[0]) * generator.uniform(0.45, 0.75))
     x = _middle(image[y])
@@ -76,6 +82,17 @@ def _crossed(image: Images, generator: Generator) -> Images:
     hook = generator.uniform(0, 3.5) * (generator.random() < 0.5)
     bar = ((x - left, y + rise + hook), (x - 0.6 * left, y + rise), (x + right, y - rise))
     return _with_line(image, bar, generator)
+
+
+def _barbed(image: Images, generator: Generator) -> Images:
+    """A 7 whose pen came up to the left end of its top."""
+    rows = np.flatnonzero(image.max(axis=1) > 127)
+    top, height = int(rows[0]), int(rows[-1] - rows[0]) + 1
+    columns = np.flatnonzero(image[top : top + height // 3 + 1].max(axis=0) > 127)
+    x = float(columns[0])
+    y = top + float(np.argmax(image[top : top + height // 3 + 1, columns[0]]))
+    length, lean = generator.uniform(2, 0.3 * height), generator.uniform(-1.5, 1.5)
+    return _with_line(image, ((x + 0.5, y), (x + 0.5 - lean, y + length)), generator)
 
 
 def _lightning(image: Images, generator: Generator) -> Images:
@@ -102,6 +119,17 @@ def _hooked(image: Images, generator: Generator) -> Images:
     )  # fmt: skip
     hook = ((x, bottom - 0.5), (x - 0.3 * length, bottom + drop), (x - 0.7 * length, bottom + drop - 0.3 * rise))
     return _with_line(image, (*hook, (x - length, bottom + drop - rise)), generator)
+
+
+def _round_or_tailed(image: Images, generator: Generator) -> Images:
+    """A 0 as wide as it is high, or with a tail."""
+    import cv2
+
+    if generator.random() < 0.5:
+        return _tailed(image, generator)
+    digit = tight(image)
+    width = max(1, round(len(digit) * generator.uniform(0.8, 1.1)))
+    return np.asarray(cv2.resize(digit, (width, len(digit)), interpolation=cv2.INTER_LINEAR))
 
 
 def _tailed(image: Images, generator: Generator) -> Images:
@@ -136,11 +164,16 @@ def _with_line(image: Images, points: tuple[Point, ...], generator: Generator, p
     return np.maximum(image, cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
 
 
+def _cut_out(digit: Images, other: Images, generator: Generator) -> Images:
+    way = generator.random()
+    if way < 0.25:
+        return _clipped(digit, generator)
+    return _overlapped(digit, other, generator) if way < 0.5 else _hung_on(digit, other, generator)
+
+
 def _clipped(digit: Images, generator: Generator) -> Images:
     """A digit without a slice of its right side, at most a tenth of its ink."""
-    height, width = digit.shape
-    cut = width - generator.uniform(0, REST * width) + np.linspace(-1, 1, height) * generator.uniform(-2, 2)
-    kept: Images = np.where(np.arange(width) < cut[:, None], digit, 0).astype(np.uint8)
+    kept = _left_of(generator.uniform(0, REST) * digit.shape[1], digit, digit.shape[1], generator)
     return kept if kept.sum() > 0.9 * digit.sum() else digit
 
 
@@ -148,12 +181,35 @@ def _hung_on(digit: Images, other: Images, generator: Generator) -> Images:
     """A digit with the left edge of another one at its right."""
     narrower = min(digit.shape[1], other.shape[1])  # all of a 1 beside a digit would make it two
     reach = max(1, round(generator.uniform(0, REST) * narrower))
-    piece = other[:, :reach]
-    overlap, drop = int(generator.integers(0, 3)), int(generator.integers(-4, 5))
+    return _beside(digit, other[:, :reach], int(generator.integers(0, 3)), generator)
+
+
+def _overlapped(digit: Images, other: Images, generator: Generator) -> Images:
+    """A digit cut off at its right where another one begins within it; narrow ones do not."""
+    narrower = min(digit.shape[1], other.shape[1])
+    if narrower < WIDE:
+        return _hung_on(digit, other, generator)
+    overlap = max(1, round(generator.uniform(0.1, 0.4) * narrower))
+    both = _beside(digit, other, overlap, generator)
+    return _left_of(generator.uniform(0.3, 0.7) * overlap, both, digit.shape[1], generator)
+
+
+def _beside(digit: Images, piece: Images, overlap: int, generator: Generator) -> Images:
+    """A digit and at its right, some pixels within it and somewhat higher or lower, a piece of another one."""
+    drop = int(generator.integers(-4, 5))
     height = max(len(digit), len(piece)) + 2 * abs(drop)
-    canvas = np.zeros((height, digit.shape[1] + reach), np.uint8)
-    top, left = (height - len(digit)) // 2, max(digit.shape[1] - overlap, 0)
+    left = max(digit.shape[1] - overlap, 0)
+    canvas = np.zeros((height, max(digit.shape[1], left + piece.shape[1])), np.uint8)
+    top = (height - len(digit)) // 2
     canvas[top : top + len(digit), : digit.shape[1]] = digit
-    place = canvas[(height - len(piece)) // 2 + drop :][: len(piece), left : left + reach]
+    place = canvas[(height - len(piece)) // 2 + drop :][: len(piece), left : left + piece.shape[1]]
     np.maximum(place, piece[: len(place)], out=place)
     return canvas
+
+
+def _left_of(missing: float, ink: Images, end: int, generator: Generator) -> Images:
+    """What lies on the left of a cut, somewhat aslant, so many pixels before the end."""
+    height, width = ink.shape
+    cut = end - missing + np.linspace(-1, 1, height) * generator.uniform(-2, 2)
+    kept: Images = np.where(np.arange(width) < cut[:, None], ink, 0).astype(np.uint8)
+    return kept

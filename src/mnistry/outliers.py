@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnistry.form import mnist_form
 from mnistry.habits import tight
-from mnistry.letters import COMMON, letters, printed
+from mnistry.letters import COMMON, directions, letters, printed, thinned
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.integer[Any]]  # (n,)
@@ -31,12 +31,12 @@ def outliers(n: int, digits: Images, labels: Labels, generator: Generator) -> Im
 
     What is as like one of the digits as half of them are to each other is taken for one, and drawn anew.
     """
-    known = _directions(digits[generator.permutation(len(digits))[:KNOWN]])
+    known = directions(digits[generator.permutation(len(digits))[:KNOWN]])
     alike = float(np.median(np.partition(known[:1000] @ known.T, -2, axis=1)[:, -2])) if len(known) > 1 else 1.0
     kept = np.empty((0, 28, 28), np.uint8)
     for turn in range(ROUNDS):
         drawn = _drawn(n - len(kept), digits, labels, generator)
-        likeness = [(_directions(drawn[k : k + 500]) @ known.T).max(axis=1) for k in range(0, len(drawn), 500)]
+        likeness = [(directions(drawn[k : k + 500]) @ known.T).max(axis=1) for k in range(0, len(drawn), 500)]
         new = (np.concatenate(likeness) < alike) | (turn == ROUNDS - 1)
         kept = np.concatenate([kept, drawn[new]])
         if len(kept) == n:
@@ -65,16 +65,6 @@ def _drawn(n: int, digits: Images, labels: Labels, generator: Generator) -> Imag
     )
     chosen = generator.choice(len(kinds), n, p=[share for share, _ in kinds])
     return np.stack([mnist_form(kinds[kind][1]()) for kind in chosen])
-
-
-def _directions(images: Images) -> NDArray[np.float32]:
-    """Softened images as vectors of length 1, (n, 784): their products are how alike they are."""
-    import cv2
-
-    soft = np.stack([cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.8) for image in images])
-    flat = soft.reshape(len(images), -1)
-    unit: NDArray[np.float32] = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
-    return unit
 
 
 def _letter(generator: Generator) -> Ink:
@@ -108,7 +98,7 @@ def _pair(digits: Images, ones: Images, generator: Generator) -> Ink:
     canvas = np.zeros((56, 112), np.uint8)
     left = end = 4
     for digit in chosen:
-        left = max(4, end + int(generator.integers(-min(4, digit.shape[1] // 2), 3)))
+        left = max(4, end + int(generator.integers(-(digit.shape[1] // 3), 3)))
         top = 14 + int(generator.integers(-4, 5)) + (20 - len(digit)) // 2
         place = canvas[top : top + digit.shape[0], left : left + digit.shape[1]]
         np.maximum(place, digit[: place.shape[0], : place.shape[1]], out=place)
@@ -185,12 +175,9 @@ def _with_pen(ink: Ink, generator: Generator) -> Ink:
     """Most of the time thinner than printed, down to a fine pen; now and then thicker."""
     import cv2
 
-    depth = cv2.distanceTransform((ink > 127).astype(np.uint8), cv2.DIST_L2, 3)
     if generator.random() < 0.15:
         return np.asarray(cv2.dilate(ink, np.ones((3, 3), np.uint8), iterations=int(generator.integers(1, 4))))
-    half = np.quantile(depth[depth > 0], 0.9) if depth.any() else 1.0
-    thin = (depth - half * generator.uniform(0, 0.7)).clip(0, 1) * 255
-    return np.asarray(thin.astype(np.uint8)) if thin.any() else ink
+    return thinned(ink, generator.uniform(0, 0.7))
 
 
 def _bent(ink: Ink, generator: Generator) -> Ink:
