@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "mnistry"
 ROWS = [
     {"settings", "form", "quiet", "blobs", "spoil"},
     {
-        "download", "decode", "ink", "lines", "segments", "cuts", "metrics", "runs", "figures", "terminal",
+        "download", "decode", "ink", "lines", "sheets", "segments", "cuts", "metrics", "runs", "figures", "terminal",
         "backend", "augment", "habits", "letters", "space",
     },
     {"sources", "picture", "contract", "networks", "estimators", "outliers"},
@@ -71,7 +71,19 @@ def test_reading_never_sees_training():
         module = waiting.pop()
         seen.add(module)
         waiting += imports(module) - seen
-    assert seen == {"reader", "picture", "decode", "ink", "lines", "segments", "cuts", "blobs", "form", "settings"}
+    assert seen == {
+        "reader",
+        "picture",
+        "decode",
+        "ink",
+        "lines",
+        "sheets",
+        "segments",
+        "cuts",
+        "blobs",
+        "form",
+        "settings",
+    }
 
 
 def test_only_the_command_line_sees_the_report():

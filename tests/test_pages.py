@@ -95,6 +95,19 @@ def test_a_line_that_fades_in_a_shadow_goes_all_the_same():
     assert left.sum() <= 70 * 5 + 20
 
 
+def test_lines_with_soft_edges_and_lines_that_leave_the_picture_go_as_well(reader: Reader):
+    """A hair of them would hang on the digits; a piece on the border would be a 1."""
+    page = paper(1200, 800)
+    write(page, "7145", 160, 300, 220, 14)
+    brush = ImageDraw.Draw(page)
+    for y in range(-40, 900, 90):
+        brush.line([(0, y), (1200, y + 30)], "#9fb4d8", 6)
+    for x in range(-30, 1300, 90):
+        brush.line([(x, 0), (x - 30, 800)], "#9fb4d8", 6)
+    assert reader.read(page).text == "7145"
+    assert reader.read(page.resize((600, 400), Image.Resampling.BOX)).text == "7145"
+
+
 def test_the_bar_of_a_digit_is_no_line():
     mask = np.zeros((100, 100), bool)
     mask[10:14, 10:80], mask[10:95, 76:80] = True, True

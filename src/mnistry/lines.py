@@ -14,7 +14,7 @@ THICKER = 1.6  # times the thickness of the line: where a stroke lies on it
 SEEN = 0.3  # of the picture's width: what must be seen of a line between the strokes on it
 REACH = 0.2  # of the picture's width: a gap that a line bridges where strokes cross it
 STRONGER = 1.25  # times the ink of a line: a stroke on it
-COVERED = 0.93  # of the picture's width: a line with the strokes on it; what is shorter may be a stroke
+COVERED = 0.93  # of its way through the picture: a line with the strokes on it; what is shorter may be a stroke
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,29 @@ def _without_flat_lines(mask: Mask, ink: NDArray[np.float32], shortest: float) -
     thick = _thickness(mask)
     if not thick:
         return mask
-    thin = mask & ~_opened(mask, (thick + 1) | 1, 0)  # no more than about `thick` pixels high
+    thin = _not_higher(mask, thick)  # no more than about `thick` pixels high
     pieces = _pieces(find_blobs(_opened(thin, 2 * thick | 1, 1)), thick)
     kept, columns, band = mask, np.arange(width), np.arange(-thick, thick + 1)[:, None]
-    chains = _chains(pieces, thick, width)
+    chains = _chains(pieces, thick, mask.shape)
     if not chains:
         return mask
     found = np.concatenate(chains)
     line = float(np.median(pieces.area[found] / (pieces.right - pieces.left + 1)[found]))  # thickness
     if width < shortest * line:
         return mask
-    thin = mask & ~_opened(mask, int(THICKER * line + 1) | 1, 0)
+    thin = _not_higher(mask, int(THICKER * line))
     for chain in chains:
         rows = np.rint(np.polyval(_curve(pieces, chain), columns)).astype(np.intp) + band
         inside = (rows >= 0) & (rows < height)
         x, y = np.broadcast_to(columns, inside.shape), rows.clip(0, height - 1)
-        if ((ink[y, x] > 0) & inside).any(axis=0).mean() < COVERED:  # the line may fade in a shadow
+        seen = ((ink[y, x] > 0) & inside).any(axis=0)  # the line may fade in a shadow
+        passed = inside[thick]  # where its middle is in the picture
+        if not passed.any() or seen[passed].mean() < COVERED:
             continue
         on_line = thin[y, x] & inside
         if not on_line.any():
             continue
-        strength = float(np.percentile(ink[y, x][on_line], 75))
+        strength = float(np.percentile(np.where(on_line, ink[y, x], 0).max(axis=0)[on_line.any(axis=0)], 60))
         gone = on_line & (ink[y, x] <= STRONGER * strength)
         kept = kept.copy() if kept is mask else kept
         kept[y[gone], x[gone]] = False
@@ -84,6 +86,14 @@ def _thickness(mask: Mask) -> int:
     steps = np.diff(np.pad(mask, ((1, 1), (0, 0))).T.astype(np.int8), axis=1).ravel()
     lengths = np.flatnonzero(steps < 0) - np.flatnonzero(steps > 0)
     return int(1.5 * np.median(lengths)) + 1 if len(lengths) else 0
+
+
+def _not_higher(mask: Mask, most: int) -> Mask:
+    """The parts of the mask that are at most about so many pixels from top to bottom; beyond the border is paper."""
+    size = (most + 1) | 1
+    padded = np.pad(mask, ((size, size), (0, 0)))
+    low: Mask = mask & ~_opened(padded, size, 0)[size:-size]
+    return low
 
 
 def _opened(mask: Mask, size: int, axis: int) -> Mask:
@@ -111,8 +121,12 @@ def _pieces(blobs: Blobs, thick: int) -> Pieces:
     )  # fmt: skip
 
 
-def _chains(pieces: Pieces, thick: int, width: int) -> list[NDArray[np.intp]]:
-    """Pieces that continue each other, where together they are long enough to be a line of the paper."""
+def _chains(pieces: Pieces, thick: int, shape: tuple[int, int]) -> list[NDArray[np.intp]]:
+    """Pieces that continue each other, where together they are long enough to be a line of the paper.
+
+    Where there are lines, those that leave the picture above or below are shorter.
+    """
+    height, width = shape
     n = len(pieces.left)
     if not 0 < n <= 600:  # so many pieces are no lines, but a texture
         return []
@@ -124,4 +138,9 @@ def _chains(pieces: Pieces, thick: int, width: int) -> list[NDArray[np.intp]]:
     near = (gap > -thick) & (gap <= REACH * width) & (abs(pieces.y_left[None] - expected) <= thick)
     labels, groups = united(n, np.argwhere(near))
     chains = [np.flatnonzero(labels == group) for group in range(groups)]
-    return [chain for chain in chains if (pieces.right - pieces.left)[chain].sum() >= SEEN * width]
+    long = [(pieces.right - pieces.left)[chain].sum() >= SEEN * width for chain in chains]
+    nearest = np.minimum(np.minimum(pieces.y_left, pieces.y_right), height - np.maximum(pieces.y_left, pieces.y_right))
+    return [
+        chain for chain, is_long in zip(chains, long, strict=True)
+        if is_long or (any(long) and nearest[chain].min() <= thick)
+    ]  # fmt: skip

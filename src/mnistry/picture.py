@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,8 +17,20 @@ from mnistry.form import BOX, mnist_form
 from mnistry.ink import EDGE, SMALLEST_PHOTO, Ink, find_ink
 from mnistry.lines import without_lines
 from mnistry.segments import Segment, around, find_segments, near
+from mnistry.sheets import sheets, without_frames
 
-__all__ = ["Box", "Crop", "Glyph", "PictureError", "Slices", "Source", "find_digits", "find_glyphs", "open_picture"]
+__all__ = [
+    "Box",
+    "Crop",
+    "Glyph",
+    "PictureError",
+    "Slices",
+    "Source",
+    "find_digits",
+    "find_glyphs",
+    "open_picture",
+    "views",
+]
 
 Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
 ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
@@ -98,17 +110,26 @@ def find_digits(source: Source) -> list[Crop]:
 
 def find_glyphs(source: Source) -> list[list[Glyph]]:
     """Find the rows of writing in a picture, each from left to right; see `find_digits`. Raises PictureError."""
+    return next(views(source))
+
+
+def views(source: Source) -> Iterator[list[list[Glyph]]]:
+    """The rows of writing in a picture, and then, should those be no digits, in a sheet of paper that it shows."""
     image, size = open_picture(source)
     pixels = np.asarray(image)
+    yield _rows(pixels, size)
+    if min(pixels.shape[:2]) >= SMALLEST_PHOTO:
+        yield from (_rows(sheet, size) for sheet in sheets(pixels))
+
+
+def _rows(pixels: NDArray[np.uint8], size: tuple[int, int]) -> list[list[Glyph]]:
     ink = find_ink(pixels)
     mask = ink >= EDGE
     if not mask.any():
         return []
     if min(mask.shape) >= SMALLEST_PHOTO:
-        mask = without_lines(mask, ink)
-    blobs = find_blobs(mask)
-    page = _Page(ink, blobs, size)
-    return page.rows()
+        mask = without_lines(without_frames(mask), ink)
+    return _Page(ink, find_blobs(mask), size).rows()
 
 
 class _Page:

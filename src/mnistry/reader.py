@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.picture import Box, Crop, Glyph, Source, find_glyphs
+from mnistry.picture import Box, Crop, Glyph, Source, views
 from mnistry.settings import MnistryError
 
 USUAL_WIDTH = 0.75  # of its height: a digit's width, and how far it varies
@@ -70,15 +70,22 @@ class Reader:
 
     def read(self, source: Source) -> Reading:
         """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
-        rows = find_glyphs(source)
+        seen = views(source)
+        reading = self._reading(next(seen))
+        if _known(reading):
+            return reading
+        others = (self._reading(rows) for rows in seen)  # among things that are no digits all must be sure
+        return next((other for other in others if _known(other) and _sure(other)), reading)
+
+    def _reading(self, rows: list[list[Glyph]]) -> Reading:
         if not rows:
             return Reading("", (), "no ink found")
         lines = self._read_rows(rows)
         if self.refuses:
             lines = _refused(lines)
         digits = tuple(digit for line in lines for digit in line)
-        known = any(digit.digit is not None for digit in digits)
-        return Reading("\n".join(map(_text, lines)), digits, "" if known else "no digit recognised")
+        reading = Reading("\n".join(map(_text, lines)), digits)
+        return reading if _known(reading) else replace(reading, reason="no digit recognised")
 
     def _read_rows(self, rows: list[list[Glyph]]) -> list[list[Digit]]:
         glyphs = [glyph for row in rows for glyph in row]
@@ -240,6 +247,14 @@ def _check_answers(proba: NDArray[np.float32], is_digit: NDArray[np.float32]) ->
 def _is(value: tuple[str, list[Any]] | None, kind: str, shape: list[int]) -> bool:
     """Whether this is a tensor of the kind with any number of rows of the shape."""
     return value is not None and value[0] == kind and value[1][1:] == shape and not isinstance(value[1][0], int)
+
+
+def _known(reading: Reading) -> bool:
+    return any(digit.digit is not None for digit in reading.digits)
+
+
+def _sure(reading: Reading) -> bool:
+    return all(digit.probability >= LEAST for digit in reading.digits)
 
 
 def _text(digits: Iterable[Digit]) -> str:
