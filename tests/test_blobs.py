@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mnistry import blobs
 from mnistry.blobs import find_blobs, level, opened, sliding, united
 
 
@@ -60,6 +61,18 @@ def test_chosen_means_and_borders_by_hand():
 def test_pairs_are_united():
     labels, n = united(6, np.array([[5, 3], [3, 1], [0, 4]]))
     assert (labels.tolist(), n) == ([0, 1, 2, 1, 0, 1], 3)
+
+
+def test_few_and_many_pairs_are_united_alike(monkeypatch: pytest.MonkeyPatch):
+    generator = np.random.default_rng(0)
+    for n in (1, 2, 5, 40):
+        pairs = generator.integers(0, n, (30, 2))
+        few = united(n, pairs)
+        with monkeypatch.context() as patch:
+            patch.setattr(blobs, "FEW", -1)
+            many = united(n, pairs)
+        assert few[1] == many[1]
+        assert (few[0] == many[0]).all()
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])

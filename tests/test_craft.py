@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mnistry import training
+from mnistry import neural, training
 from mnistry.augment import Augmentation
 from mnistry.backend import load_keras
 from mnistry.contract import InputError
@@ -151,6 +151,15 @@ def test_the_history_of_two_outputs_is_that_of_the_digits(few_digits):
     recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1})
     row = recipe.build(0).fit(images, labels, validation=(images[:20], labels[:20])).history_[0]
     assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
+
+
+def test_the_second_output_expects_that_nearly_all_are_digits(few_digits, monkeypatch):
+    """Learnt with one outlier for two digits; people show one for nineteen."""
+    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "outliers": 0.5})
+    moved = recipe.build(0).fit(*few_digits).is_digit(few_digits[0])
+    monkeypatch.setattr(neural, "DIGITS", 2 / 3)
+    learnt = recipe.build(0).fit(*few_digits).is_digit(few_digits[0])
+    assert moved / (1 - moved) == pytest.approx(learnt / (1 - learnt) * 19 / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize(("recipe", "outliers"), [("reader", 0.0), ("cnn", 0.5)])

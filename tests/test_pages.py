@@ -153,6 +153,17 @@ def test_specks_and_dashes_are_no_digits(reader: Reader):
     assert reader.read(page).text == "745"
 
 
+def test_ink_spots_about_a_digit_are_not_its_own():
+    page = paper(200, 200)
+    write(page, "4", 70, 50, 100, 10)
+    (alone,) = find_digits(page)
+    brush = ImageDraw.Draw(page)
+    for x, y in ((52, 60), (44, 72), (40, 90), (148, 70), (160, 80), (150, 140)):
+        brush.ellipse((x, y, x + 5, y + 5), (30, 30, 60))
+    (spotted,) = find_digits(page)
+    assert spotted.box == alone.box
+
+
 def test_the_bar_of_a_five_that_stands_apart_belongs_to_it():
     page = paper(200, 200)
     brush = ImageDraw.Draw(page)

@@ -288,6 +288,33 @@ def test_digits_that_are_near_each_other_stay_two(doubter: Reader):
     assert doubter.read(page(at(40, 60, (40, 80)), at(88, 60, (40, 80)))).text == "77"
 
 
+def striped_model() -> bytes:
+    """All are a 1, and digits are what has little ink in its 28x28: a stroke is one, two in one are none."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_model_from_string(doubting_model())
+    numbers = {"answer": [0.0, 1.0] + [0.0] * 8, "much": [128.0 * 255], "slope": [-0.108 / 255]}
+    kept = [c for c in model.graph.initializer if c.name not in numbers]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for name, values in numbers.items():
+        model.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [len(values)], values))
+    next(node for node in model.graph.node if node.op_type == "Sigmoid").input[0] = "sloped"
+    model.graph.node.append(helper.make_node("Mul", ["more", "slope"], ["sloped"]))
+    nodes = sorted(model.graph.node, key=lambda node: node.op_type == "Sigmoid")
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model.SerializeToString()
+
+
+def test_two_strokes_are_two_1s_beside_digits_and_a_letter_alone():
+    reader = Reader(striped_model())
+    letter = at(160, 60, (16, 80)), at(204, 60, (16, 80)), at(176, 97, (28, 6))  # an H
+    assert reader.read(page(*letter)).text == "?"
+    assert reader.read(page(at(40, 60, (16, 80)), *letter, at(330, 60, (16, 80)))).text == "1111"
+
+
 @pytest.mark.parametrize("largest", [100.0, float("nan")])
 def test_a_digit_output_that_is_no_probability_is_told(largest: float):
     import onnx
@@ -300,6 +327,19 @@ def test_a_digit_output_that_is_no_probability_is_told(largest: float):
     model.graph.node.append(helper.make_node("Mul", ["between", "largest"], ["digit"]))
     with pytest.raises(MnistryError, match="no probability"):
         Reader(model.SerializeToString()).is_digit(np.full((3, 28, 28), 255, np.uint8))
+
+
+def test_a_digit_output_that_is_one_by_a_rounding_error_is_one():
+    """ONNX Runtime's sigmoid answers 1.0000001 now and then."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_model_from_string(doubting_model())
+    sigmoid = next(node for node in model.graph.node if node.op_type == "Sigmoid")
+    sigmoid.output[0] = "between"
+    model.graph.initializer.append(helper.make_tensor("rounded", TensorProto.FLOAT, [1], [1.0000001]))
+    model.graph.node.append(helper.make_node("Mul", ["between", "rounded"], ["digit"]))
+    assert Reader(model.SerializeToString()).is_digit(np.full((3, 28, 28), 255, np.uint8)).tolist() == [1.0] * 3
 
 
 def test_a_digit_output_of_another_shape_is_told():

@@ -13,6 +13,9 @@ Bytes = NDArray[np.uint8]
 Index = NDArray[np.intp]
 
 
+FEW = 100  # pairs
+
+
 @dataclass(frozen=True)
 class Blobs:
     """The 8-connected pieces of a mask: `n` of them, in the order of their first pixels.
@@ -108,6 +111,8 @@ def united(n: int, pairs: Index) -> tuple[Index, int]:
 
 def _united(n: int, a: Index, b: Index) -> tuple[Index, int]:
     """The smallest number is passed on along the pairs until nothing changes."""
+    if len(a) <= FEW:
+        return _united_few(n, a.tolist(), b.tolist())
     root = np.arange(n)
     while len(a):
         x, y = root[a], root[b]
@@ -120,6 +125,23 @@ def _united(n: int, a: Index, b: Index) -> tuple[Index, int]:
             root = above
     heads = root == np.arange(n)
     return (np.cumsum(heads) - 1)[root], int(heads.sum())
+
+
+def _united_few(n: int, a: list[int], b: list[int]) -> tuple[Index, int]:
+    """The same pair by pair: for few pairs NumPy's calls take longer."""
+    root = list(range(n))
+    for x, y in zip(a, b, strict=True):
+        while root[x] != x:
+            x = root[x]
+        while root[y] != y:
+            y = root[y]
+        root[max(x, y)] = min(x, y)
+    numbers = 0
+    labels: list[int] = []
+    for k, above in enumerate(root):  # a root is smaller than what it stands for
+        labels.append(numbers if above == k else labels[above])
+        numbers += above == k
+    return np.array(labels, np.intp), numbers
 
 
 def _extreme(function: Any, values: Index, blobs: Blobs) -> Index:

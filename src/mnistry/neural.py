@@ -20,6 +20,7 @@ from mnistry.settings import MnistryError
 from mnistry.spoil import spoilt
 
 SETTLING = 100  # batches from which batch norm's statistics are taken anew
+DIGITS = 0.95  # of the shapes in people's pictures are digits: what a network that has learnt more others is moved to
 REVIEW = 3  # the epoch (from 0) before which a network leaves out outliers, once: each time more would pass for digits
 STEPS = 8  # batches that Keras runs in one go: a tenth to a fifth faster than one by one
 
@@ -125,6 +126,8 @@ class NeuralClassifier(DigitClassifier):
             self._fit(keras, data, validation, progress, self._reviews(keras, digits))
             if self.ema:
                 _settle_batch_norm(keras, self.model_, data)
+            if self.outliers:
+                _expect_digits(self.model_, self.outliers)
             if self.bfloat16 or self.ema:  # on JAX the mean of the weights lives in the optimizer's own memory
                 self.model_ = _clean(self.model_, self._build())
         self.classes_ = np.arange(10)
@@ -342,6 +345,17 @@ def _settle_batch_norm(keras: ModuleType, model: Any, data: Any) -> None:
         model(data[k][0], training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
+
+
+def _expect_digits(model: Any, outliers: float) -> None:
+    """Move the second output to DIGITS from the share that it has learnt, one digit to so many outliers.
+
+    The odds of a probability change as those beforehand do (Saerens et al. 2002, "Adjusting the outputs of a classifier
+    to new a priori probabilities").
+    """
+    layer = model.get_layer("digit")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + np.float32(math.log(DIGITS / (1 - DIGITS) * outliers))])
 
 
 def _clean(trained: Any, clean: Any) -> Any:

@@ -14,6 +14,7 @@ SLIGHT = 0.06  # of the usual ink: what has less is a scrap of something else, n
 FEW = 4  # pieces: no more than one broken digit has
 SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
 APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
+TOUCHING = 0.5  # the same for specks
 STROKES_APART = 0.25  # of the height: strokes of one digit, such as a 4's, are no further apart
 WIDEST = 1.0  # times its height: a digit of two strokes is not wider
 FLAT = 3  # times its height: what is wider is a dash or a line
@@ -95,7 +96,7 @@ def _together(boxes: NDArray[np.intp], usual: float, stroke: float) -> NDArray[n
     if len(boxes) <= FEW:
         pairs |= _one_broken_digit(boxes)
     lone = speck[:, None] | speck  # a speck joins only what it nearly touches
-    return pairs & (~lone | (np.maximum(gap_x, gap_y) < APART * stroke))
+    return pairs & (~lone | (np.maximum(gap_x, gap_y) < TOUCHING * stroke))
 
 
 def _one_broken_digit(boxes: NDArray[np.intp]) -> NDArray[np.bool_]:
