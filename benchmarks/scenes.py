@@ -1,7 +1,7 @@
 """How well digits are read in the scenes that people photograph: paper, light, pens, frames and desks, all drawn.
 
-    python benchmarks/scenes.py --strokes ../shared/strokes/pendigits-train.gz [--pictures 200] [--seed 1] [--model FILE]
-        [--sheet FILE.png] [SCENE...]
+    python benchmarks/scenes.py --strokes ../shared/strokes/pendigits-train.gz [--pictures 200] [--seed 1]
+        [--model FILE] [--sheet FILE.png] [SCENE...]
 
 Each scene is drawn around one digit, and around a row of four, of pen strokes that people wrote (UCI pendigits): any
 pen from a fiftieth to an eighth of a digit's height, any two colours of ink and paper, digits 60 to 400 pixels tall.
