@@ -27,6 +27,7 @@ EACH_OF_ONE = 6.0  # what one more digit costs where nothing else is written: mo
 STROKE = 5.0  # and more where it is read as 1: nearly every letter has a stroke that looks like one
 LEAST = 0.2  # the probability below which a lone shape is refused; 99.5 % of validation digits have more
 AMONG = 0.02  # the same where most other shapes are digits
+DOUBTED = 0.8  # a reading with a digit below this: a sheet of paper in the picture is looked for
 MARK = 0.5  # of the tallest digit in its row: a refused shape that is lower is a dash, a dot or a comma
 MOST_PARTED = 16  # glyphs of a picture; where more are doubtful, it is no writing of digits
 BATCH = 16  # images at a time: small batches stay in the processor's cache
@@ -70,12 +71,13 @@ class Reader:
 
     def read(self, source: Source) -> Reading:
         """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
-        seen = views(source)
-        reading = self._reading(next(seen))
-        if _known(reading):
-            return reading
-        others = (self._reading(rows) for rows in seen)  # among things that are no digits all must be sure
-        return next((other for other in others if _known(other) and _sure(other)), reading)
+        readings = (self._reading(rows) for rows in views(source))
+        first = next(readings)
+        if _least_sure(first) >= DOUBTED:
+            return first
+        surer, many = max(_least_sure(first), LEAST), len(first.digits) if _known(first) else 0
+        others = [other for other in readings if _least_sure(other) > surer and len(other.digits) >= many]
+        return max(others, key=_least_sure, default=first)
 
     def _reading(self, rows: list[list[Glyph]]) -> Reading:
         if not rows:
@@ -253,8 +255,9 @@ def _known(reading: Reading) -> bool:
     return any(digit.digit is not None for digit in reading.digits)
 
 
-def _sure(reading: Reading) -> bool:
-    return all(digit.probability >= LEAST for digit in reading.digits)
+def _least_sure(reading: Reading) -> float:
+    """The least probability of its digits, 0 where there is none."""
+    return min((digit.probability for digit in reading.digits), default=0.0) if _known(reading) else 0.0
 
 
 def _text(digits: Iterable[Digit]) -> str:
