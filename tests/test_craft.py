@@ -111,7 +111,9 @@ def test_a_missing_teacher_is_told(few_digits):
 @pytest.fixture(scope="module")
 def knows_digits(few_digits) -> NeuralClassifier:
     """A little reader, and what it is to refuse."""
-    return RECIPES["reader"].changed({"width": 8, "epochs": 12, "outliers": 1.0}).build(0).fit(*few_digits)
+    return (
+        RECIPES["reader"].changed({"width": 8, "epochs": 12, "outliers": 1.0, "teacher": ""}).build(0).fit(*few_digits)
+    )
 
 
 def test_a_reader_tells_digits_from_letters(knows_digits, few_digits):
@@ -134,7 +136,7 @@ def test_the_exported_digit_output_is_the_models_own(knows_digits, few_digits):
 
 
 def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
-    run = train("reader", "digits", changes={"epochs": 1, "width": 4}, out=tmp_path / "run")
+    run = train("reader", "digits", changes={"epochs": 1, "width": 4, "teacher": ""}, out=tmp_path / "run")
     reader = Reader(run.model)
     images = load("digits", 0.1).test_images
     kept = np.mean(reader.predict_proba(images).max(axis=1) * reader.is_digit(images) >= LEAST)
@@ -148,14 +150,14 @@ def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
 
 def test_the_history_of_two_outputs_is_that_of_the_digits(few_digits):
     images, labels = few_digits
-    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1})
+    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "teacher": ""})
     row = recipe.build(0).fit(images, labels, validation=(images[:20], labels[:20])).history_[0]
     assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
 
 
 def test_the_second_output_expects_that_nearly_all_are_digits(few_digits, monkeypatch):
     """Learnt with one outlier for two digits; people show one for nineteen."""
-    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "outliers": 0.5})
+    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "outliers": 0.5, "teacher": ""})
     moved = recipe.build(0).fit(*few_digits).is_digit(few_digits[0])
     monkeypatch.setattr(neural, "DIGITS", 2 / 3)
     learnt = recipe.build(0).fit(*few_digits).is_digit(few_digits[0])
@@ -165,7 +167,7 @@ def test_the_second_output_expects_that_nearly_all_are_digits(few_digits, monkey
 @pytest.mark.parametrize(("recipe", "outliers"), [("reader", 0.0), ("cnn", 0.5)])
 def test_outliers_are_for_networks_that_know_them(few_digits, recipe, outliers):
     with pytest.raises(InputError, match="setting outliers is"):
-        RECIPES[recipe].changed({"outliers": outliers, "width": 4}).build(0).fit(*few_digits)
+        RECIPES[recipe].changed({"outliers": outliers, "width": 4, "teacher": ""}).build(0).fit(*few_digits)
 
 
 def test_a_reader_learns_half_of_what_its_teacher_says_and_half_of_the_labels(few_digits, tmp_path: Path):

@@ -48,24 +48,28 @@ def deep_network(width: int) -> Any:
 
 
 def reader_network(width: int) -> Any:
-    """The deep network with a second output, `digit` (n, 1): the probability that it is a digit at all."""
+    """The deep network with a second output, `digit` (n, 1): the probability that it is a digit at all.
+
+    Filters in multiples of 16, and more of them where they are cheap: ONNX Runtime reads one digit twice as fast.
+    """
     keras = load_keras()
-    images, x = _deep(width)
+    images, x = _deep(width, (1, 3, 4, 6, 8))
     proba = _model("reader", images, x).output
     is_digit = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="digit")(x)
     return keras.Model(images, [proba, is_digit], name="reader")
 
 
-def _deep(width: int) -> tuple[Any, Any]:
+def _deep(width: int, times: tuple[int, int, int, int, int] = (1, 2, 2, 4, 4)) -> tuple[Any, Any]:
     """Pooling after the first convolution halves the cost of a network that keeps 26x26 for two, and loses nothing."""
     layers = load_keras().layers
     images, x = _pixels()
-    x = _convolution(x, width, size=5, pool=True)  # 12
-    x = _convolution(x, 2 * width)  # 10
-    x = _convolution(x, 2 * width, pool=True)  # 4
-    x = _convolution(x, 4 * width, padding="same")  # 4
-    x = _convolution(x, 4 * width, size=4)  # 1
-    x = layers.Flatten()(x)  # (n, 4 * width)
+    filters = [width * factor for factor in times]
+    x = _convolution(x, filters[0], size=5, pool=True)  # 12
+    x = _convolution(x, filters[1])  # 10
+    x = _convolution(x, filters[2], pool=True)  # 4
+    x = _convolution(x, filters[3], padding="same")  # 4
+    x = _convolution(x, filters[4], size=4)  # 1
+    x = layers.Flatten()(x)  # (n, filters[4])
     return images, layers.Dropout(0.4)(x)
 
 
