@@ -17,6 +17,7 @@ from mnistry.picture import Box, Crop, Glyph, Source, views
 from mnistry.settings import MnistryError
 
 USUAL_WIDTH = 0.75  # of its height: a digit's width, and how far it varies
+WIDTH_OF_0 = 1.0
 WIDTH_SPREAD = 0.3
 HEIGHT_SPREAD = 0.25
 SCRAP = 3.0  # what leaving out a dash or a speck costs
@@ -296,6 +297,6 @@ def _refused(lines: list[list[Digit]]) -> list[list[Digit]]:
 def _likelihood(digit: Digit, glyph: Glyph) -> float:
     """How likely this is a digit of this glyph: the model's answer, and how tall and wide digits are."""
     (_, _, width, height), tallest = digit.box, glyph.whole.box[3]
-    wide = max(0.0, width / height - USUAL_WIDTH) / WIDTH_SPREAD
+    wide = max(0.0, width / height - (WIDTH_OF_0 if digit.digit == 0 else USUAL_WIDTH)) / WIDTH_SPREAD
     low = max(0.0, 1 - height / tallest) / HEIGHT_SPREAD
     return math.log(max(digit.probability, 1e-6)) - (wide**2 + low**2) / 2
