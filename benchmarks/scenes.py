@@ -3,9 +3,9 @@
     python benchmarks/scenes.py --strokes ../shared/strokes/pendigits-train.gz [--pictures 200] [--seed 1]
         [--model FILE] [--sheet FILE.png] [SCENE...]
 
-Each scene is drawn around one digit, and around a row of four, of pen strokes that people wrote (UCI pendigits): any
-pen from a fiftieth to an eighth of a digit's height, any two colours of ink and paper, digits 60 to 400 pixels tall.
-The paper of `squared` and `ruled` has lines at any distance; in `desk` a sheet lies on another ground, in `corners` a
+Each scene is drawn around one digit, and around a row of four, of pen strokes that people wrote (UCI pendigits), with
+dark ink on light paper: digits of about 40 to 250 pixels, pens from a thirtieth to a fifth of a digit's height. The
+paper of `squared` and `ruled` has lines at any distance; in `desk` a sheet lies on another ground, in `corners` a
 photo shows one behind the paper. The last line is one JSON object.
 """
 
@@ -40,6 +40,10 @@ def main() -> None:
     parser.add_argument("--model", help="an ONNX file instead of the bundled model")
     parser.add_argument("--sheet", type=Path, help="draw the first 60 that are read wrong into this file")
     options = parser.parse_args()
+    if unknown := set(options.scenes) - set(SCENES):
+        parser.error(f"there is no scene {', '.join(sorted(unknown))}; there are: {', '.join(SCENES)}")
+    if not options.strokes.is_file():
+        parser.error(f"expected a file of pen strokes, and {options.strokes} is none")
     reader, written = Reader(options.model), list(unipen(options.strokes))
     figures: dict[str, dict[str, float]] = {}
     wrong: list[tuple[Image.Image, str]] = []

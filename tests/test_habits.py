@@ -75,6 +75,14 @@ def test_a_barb_hangs_from_the_left_end_of_a_7():
 
 
 @pytest.mark.parametrize("label", CHANGED)
+def test_low_and_faint_images_are_no_error(label: int):
+    low, faint = np.zeros((2, 20, 28, 28), np.uint8)
+    low[:, 12:17, 8:20], faint[:, 4:24, 8:20] = 255, 90
+    for images in (low, faint):
+        assert european(images, np.full(20, label), 1.0, np.random.default_rng(0)).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("label", CHANGED)
 def test_empty_images_stay_empty(label):
     nothing = np.zeros((2, 28, 28), np.uint8)
     labels = np.full(2, label)

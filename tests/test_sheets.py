@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from conftest import draw_seven
 from mnistry.reader import Reader
@@ -61,6 +61,47 @@ def test_a_row_in_a_frame_and_each_digit_in_its_own_box(reader: Reader):
     for place in range(4):
         brush.rectangle((52 + 63 * place, 236, 110 + 63 * place, 336), outline="black", width=3)
     assert reader.read(page).text == "7145\n5417"
+
+
+def test_a_form_has_many_boxes(reader: Reader):
+    page = paper(1300, 200)
+    write(page, "714571457145", 60, 60, 70, 6)
+    brush = ImageDraw.Draw(page)
+    for place in range(12):
+        brush.rectangle((52 + 63 * place, 46, 110 + 63 * place, 146), outline="black", width=3)
+    assert reader.read(page).text == "714571457145"
+
+
+@pytest.mark.parametrize("angle", [-8, 5])
+def test_a_box_that_lies_aslant_is_one_all_the_same(reader: Reader, angle: int):
+    page = paper(700, 400)
+    write(page, "7145", 160, 140, 100, 8)
+    ImageDraw.Draw(page).rectangle((110, 100, 580, 290), outline="black", width=4)
+    turned = page.rotate(angle, Image.Resampling.BICUBIC, fillcolor="#fffdf4")
+    assert reader.read(turned).text == "7145"
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.6])
+def test_a_slash_in_a_0_does_not_make_it_a_frame(part: float):
+    picture = Image.new("L", (120, 160))
+    brush = ImageDraw.Draw(picture)
+    brush.ellipse((24, 10, 96, 150), outline=255, width=6)
+    reach = 70 * part
+    brush.line((60 - reach / 3, 80 + reach, 60 + reach / 3, 80 - reach), 255, 6)
+    mask = np.asarray(picture) > 0
+    assert (without_frames(mask) == mask).all()
+
+
+def test_a_digit_in_outlines_is_no_frame():
+    picture = Image.new("L", (200, 300))
+    brush = ImageDraw.Draw(picture)
+    brush.ellipse((40, 20, 160, 160), fill=255)
+    brush.polygon([(130, 90), (160, 90), (140, 280), (105, 280)], fill=255)
+    brush.ellipse((75, 55, 125, 125), fill=0)
+    solid = np.asarray(picture) > 0
+    inner = np.asarray(Image.fromarray(solid.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(7))) > 0
+    outlines = solid & ~inner  # a 9: its edge, and the edge of its hole
+    assert (without_frames(outlines) == outlines).all()
 
 
 def test_what_is_not_all_around_other_ink_stays():

@@ -26,7 +26,7 @@ def european(images: Images, labels: Labels, share: float, generator: Generator)
     ways = {0: _round_or_tailed, 1: _flagged, 4: _lightning, 7: _crossed, 9: _hooked}
     images = images.copy()
     for k in np.flatnonzero(np.isin(labels, list(ways)) & (generator.random(len(labels)) < share)):
-        if images[k].any():
+        if images[k].max() > 127:
             images[k] = mnist_form(ways[int(labels[k])](images[k], generator))
     return images
 
@@ -91,7 +91,7 @@ def _barbed(image: Images, generator: Generator) -> Images:
     columns = np.flatnonzero(image[top : top + height // 3 + 1].max(axis=0) > 127)
     x = float(columns[0])
     y = top + float(np.argmax(image[top : top + height // 3 + 1, columns[0]]))
-    length, lean = generator.uniform(2, 0.3 * height), generator.uniform(-1.5, 1.5)
+    length, lean = generator.uniform(2, max(2.0, 0.3 * height)), generator.uniform(-1.5, 1.5)
     return _with_line(image, ((x + 0.5, y), (x + 0.5 - lean, y + length)), generator)
 
 
@@ -122,7 +122,7 @@ def _hooked(image: Images, generator: Generator) -> Images:
 
 
 def _round_or_tailed(image: Images, generator: Generator) -> Images:
-    """A 0 as wide as it is high, or with a tail."""
+    """A 0 about as wide as it is high, or with a tail."""
     import cv2
 
     if generator.random() < 0.5:

@@ -127,7 +127,7 @@ class NeuralClassifier(DigitClassifier):
             if self.ema:
                 _settle_batch_norm(keras, self.model_, data)
             if self.outliers:
-                _expect_digits(self.model_, self.outliers)
+                _expect_digits(self.model_, max(1, round(self.outliers * self.batch_size)) / self.batch_size)
             if self.bfloat16 or self.ema:  # on JAX the mean of the weights lives in the optimizer's own memory
                 self.model_ = _clean(self.model_, self._build())
         self.classes_ = np.arange(10)

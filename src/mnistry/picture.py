@@ -114,7 +114,7 @@ def find_glyphs(source: Source) -> list[list[Glyph]]:
 
 
 def views(source: Source) -> Iterator[list[list[Glyph]]]:
-    """The rows of writing in a picture, and then, should those be no digits, in a sheet of paper that it shows."""
+    """The rows of writing in a picture, and then those in each sheet of paper that it may show. Raises PictureError."""
     image, size = open_picture(source)
     pixels = np.asarray(image)
     yield _rows(pixels, size)

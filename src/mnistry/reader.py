@@ -71,7 +71,11 @@ class Reader:
         return Reader, (self._bytes,)  # a worker process opens the model anew
 
     def read(self, source: Source) -> Reading:
-        """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason."""
+        """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason.
+
+        Where a digit is doubtful, a sheet of paper is looked for in the picture and read alone, if it is read more
+        surely.
+        """
         readings = (self._reading(rows) for rows in views(source))
         first = next(readings)
         if _least_sure(first) >= DOUBTED:

@@ -13,26 +13,30 @@ Pixels = NDArray[np.uint8]  # (height, width, 3)
 LARGEST_IN = 0.9  # of a frame's height, and
 SMALLEST_IN = 0.2  # the height of the tallest thing in a frame; what is smaller may be a dot in a 0
 THIN = 0.5  # of its box: a frame has less ink
-FRAMES = 8  # of one picture that are looked at: the largest
+ROUND = 0.8  # width by height of the narrowest circle; a 0 is narrower
+FULL = 0.88  # of the smallest box around it, turned or not: a rectangle; an ellipse fills 0.79
+MOST_LOOKED_AT = 400  # pieces, the largest; more is a texture
+FRAMES = 64  # of one picture: a form has many
 SMALL = 200  # pixels of the longer side on which a sheet is looked for
 SHEET = (0.04, 0.97)  # of the picture: what a sheet may cover
 RECTANGLE = 0.75  # of the smallest box around it, which may be turned: a sheet, seen from anywhere
 WHOLE = 0.7  # of a sheet that is of its own colour: the rest is writing
 RIM = 0.03  # of a sheet's height or width: its edge and the shadow on it
-BLURS = 6  # of a picture outside its sheet, each twice as wide as the one before
+BLURS = 8  # of a picture outside its sheet, each about twice as wide as the one before
 
 
 def without_frames(mask: Mask) -> Mask:
     """A mask of ink (height, width) without what goes all around other ink: a drawn box, a circle, a frame.
 
-    What runs out of the picture is none, but a line of the paper; see `lines`.
+    What runs out of the picture is none, but a line of the paper; see `lines`. Nor is what is neither a rectangle nor
+    round: a 0 with a slash in it, a 9 in outlines.
     """
     blobs = find_blobs(mask)
     if blobs.n < 2:
         return mask
     kept = np.ones(blobs.n, np.bool_)
     for k in _may_be_frames(blobs):
-        kept[k] = not _encloses(blobs, k)
+        kept[k] = not _is_frame(blobs, k)
     return mask if kept.all() else blobs.paint(kept.astype(np.int32)) > 0
 
 
@@ -41,9 +45,9 @@ def _may_be_frames(blobs: Blobs) -> list[int]:
     height, width = blobs.shape
     tall, wide = blobs.bottom - blobs.top, blobs.right - blobs.left
     inside = (blobs.left > 0) & (blobs.top > 0) & (blobs.right < width) & (blobs.bottom < height)
-    thin = inside & (blobs.area < THIN * tall * wide)
-    largest = [int(k) for k in np.argsort(-tall * wide)[:FRAMES] if thin[k]]
-    return [k for k in largest if _within(blobs, k).any()]
+    thin = np.flatnonzero(inside & (blobs.area < THIN * tall * wide))
+    largest = thin[np.argsort(-(tall * wide)[thin], kind="stable")][:MOST_LOOKED_AT]
+    return [int(k) for k in largest if _within(blobs, int(k)).any()][:FRAMES]
 
 
 def _within(blobs: Blobs, k: int) -> Mask:
@@ -55,19 +59,20 @@ def _within(blobs: Blobs, k: int) -> Mask:
     return within
 
 
-def _encloses(blobs: Blobs, k: int) -> bool:
-    """Whether there is no way out for one of them."""
+def _is_frame(blobs: Blobs, k: int) -> bool:
+    """Whether there is no way out for one of them, and the piece is a rectangle, turned or not, or round."""
     top, left = int(blobs.top[k]), int(blobs.left[k])
     own = blobs.paint(np.where(np.arange(blobs.n) == k, 1, 0))[top : blobs.bottom[k], left : blobs.right[k]] > 0
     wall = sliding(sliding(np.pad(own, 2), 3, np.maximum, 0), 3, np.maximum, 1)  # no way between two corners
     open_ = find_blobs(~wall)
     numbers = open_.paint(np.arange(1, open_.n + 1))
-    for other in np.flatnonzero(_within(blobs, k)):
-        run = int(np.flatnonzero(blobs.labels == other)[0])
-        y, x = int(blobs.rows[run]) - top + 2, int(blobs.starts[run] + blobs.ends[run]) // 2 - left + 2
-        if numbers[y, x] not in (0, numbers[0, 0]):
-            return True
-    return False
+    outside = numbers == numbers[0, 0]
+    runs = [int(np.flatnonzero(blobs.labels == other)[0]) for other in np.flatnonzero(_within(blobs, k))]
+    places = [(blobs.rows[run] - top + 2, (blobs.starts[run] + blobs.ends[run]) // 2 - left + 2) for run in runs]
+    if all(outside[place] for place in places):
+        return False
+    round_ = ROUND <= own.shape[1] / own.shape[0] <= 1 / ROUND
+    return round_ or float((~outside).sum()) >= FULL * _smallest_box(~outside)
 
 
 def sheets(pixels: Pixels) -> Iterator[Pixels]:
@@ -149,7 +154,7 @@ def _carried_on(small: Pixels, sheet: Mask) -> Pixels:
     weights, known = sheet.astype(np.float32), sheet.copy()
     colours: NDArray[np.float32] = small * weights[:, :, None]
     found = colours.copy()
-    for power in range(BLURS + 2):
+    for power in range(BLURS):
         reach = 2**power + 1
         weights = _mean(weights, reach)
         colours = np.stack([_mean(colours[:, :, k], reach) for k in range(3)], axis=2)
