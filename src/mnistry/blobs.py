@@ -1,4 +1,4 @@
-"""Connected pieces of a mask, by runs of pixels; running minima and maxima. NumPy alone, in time linear in the runs."""
+"""Connected pieces of a mask, by runs of pixels; running minima and maxima; thresholds. NumPy alone, in linear time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -184,3 +184,21 @@ def sliding(values: Any, size: int, extreme: Callable[..., Any], axis: int) -> A
         wide = extreme(wide[:-step], wide[step:]) if axis == 0 else extreme(wide[:, :-step], wide[:, step:])
         span += step
     return wide
+
+
+def otsu(values: NDArray[np.float32]) -> float:
+    """The threshold that parts values into the two most distinct groups (Otsu, 1979)."""
+    step = max(float(values.max()), 1.0) / 256
+    counts = np.bincount((values * np.float32(1 / step)).astype(np.uint16).ravel(), minlength=257)  # 256: the maximum
+    counts[255:] = counts[255] + counts[256], 0
+    edges = step * np.arange(258)
+    middles = edges[:-1] + step / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * middles)
+    parts = (below > 0) & (above > 0)
+    if not parts.any():
+        return float(edges[256])  # one value alone: nothing stands out
+    mean_below, mean_above = sums / below.clip(1), (sums[-1] - sums) / above.clip(1)
+    spread = np.where(parts, below * above * (mean_below - mean_above) ** 2, -1)
+    return float(edges[1 + int(spread.argmax())])

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mnistry.blobs import find_blobs, level, opened, sliding
+from mnistry.blobs import find_blobs, level, opened, otsu, sliding
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 Ink = NDArray[np.float32]  # (height, width)
@@ -85,7 +85,7 @@ def _distance(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
 
 def _scaled(distance: NDArray[np.float32]) -> Ink:
     """Distances from the paper, from 0 where noise reaches to 1 at full ink; all 0 where nothing stands out."""
-    threshold = _otsu(distance)
+    threshold = otsu(distance)
     stroke = distance > threshold
     if not stroke.any():
         return np.zeros_like(distance)
@@ -147,21 +147,3 @@ def _contrast(pixels: Pixels, size: int) -> tuple[NDArray[np.uint8], bool, float
     bright = bool(((rest @ axis) ** 3).mean() > 0)
     scale = 255 / max(high - low, 1)
     return ((values - low) * np.float32(scale)).astype(np.uint8), bright, scale
-
-
-def _otsu(values: NDArray[np.float32]) -> float:
-    """The threshold that parts values into the two most distinct groups (Otsu, 1979)."""
-    step = max(float(values.max()), 1.0) / 256
-    counts = np.bincount((values * np.float32(1 / step)).astype(np.uint16).ravel(), minlength=257)  # 256: the maximum
-    counts[255:] = counts[255] + counts[256], 0
-    edges = step * np.arange(258)
-    middles = edges[:-1] + step / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * middles)
-    parts = (below > 0) & (above > 0)
-    if not parts.any():
-        return float(edges[256])  # one value alone: nothing stands out
-    mean_below, mean_above = sums / below.clip(1), (sums[-1] - sums) / above.clip(1)
-    spread = np.where(parts, below * above * (mean_below - mean_above) ** 2, -1)
-    return float(edges[1 + int(spread.argmax())])

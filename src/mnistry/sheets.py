@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistry.blobs import Blobs, Mask, find_blobs, sliding
+from mnistry.blobs import Blobs, Mask, find_blobs, otsu, sliding
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
@@ -82,26 +82,12 @@ def sheets(pixels: Pixels) -> Iterator[Pixels]:
     """
     step = max(1, -(-max(pixels.shape[:2]) // SMALL))
     small = np.asarray(Image.fromarray(pixels).reduce(step))
-    values = _brightness(small)
-    bright = values > _between(values)
+    values = np.asarray(Image.fromarray(small).convert("L"), np.float32)
+    bright = values > otsu(values)
     for mask in (bright, ~bright):
         sheet = _sheet(mask)
         if sheet is not None:
             yield _alone(pixels, small, sheet)
-
-
-def _brightness(small: Pixels) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(small).convert("L"))
-
-
-def _between(values: NDArray[np.uint8]) -> float:
-    """The level between the two most distinct groups of values (Otsu, 1979)."""
-    counts = np.bincount(values.ravel(), minlength=256).astype(float)
-    below = np.cumsum(counts)
-    sums = np.cumsum(counts * np.arange(256))
-    above = below[-1] - below
-    gap = sums / below.clip(1) - (sums[-1] - sums) / above.clip(1)
-    return float((below * above * gap**2).argmax())
 
 
 def _sheet(mask: Mask) -> Mask | None:
