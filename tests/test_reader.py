@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from conftest import ROOT
 from mnistry.dataset import load
 from mnistry.outliers import outliers
-from mnistry.reader import LEAST, Reader, model_card
+from mnistry.reader import LEAST, Digit, Reader, Reading, _likelihood, model_card
 from mnistry.settings import MnistryError
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
@@ -286,6 +287,35 @@ def test_strokes_that_are_a_digit_only_together_are_joined(doubter: Reader):
 
 def test_digits_that_are_near_each_other_stay_two(doubter: Reader):
     assert doubter.read(page(at(40, 60, (40, 80)), at(88, 60, (40, 80)))).text == "77"
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "taken"),
+    [
+        ((0.6,), (0.95,), "other"),  # surer
+        ((0.9,), (1.0,), "first"),  # not doubted
+        ((0.6, 0.9), (0.95,), "first"),  # fewer digits: a shadow's edge is taken for that of a sheet
+        ((), (0.95,), "other"),  # no digit at all
+        ((), (0.4,), "first"),  # not sure enough
+    ],
+)
+def test_a_doubtful_reading_gives_way_to_a_surer_one_of_no_fewer_digits(monkeypatch, first, other, taken):
+    image = np.zeros((28, 28), np.uint8)
+    readings = {
+        name: Reading(name, tuple(Digit(7, probability, (0, 0, 1, 1), image) for probability in given))
+        for name, given in (("first", first), ("other", other))
+    }
+    monkeypatch.setattr("mnistry.reader.views", lambda source: iter(source))
+    monkeypatch.setattr(Reader, "_reading", lambda self, rows: readings[rows])
+    assert Reader(doubting_model()).read(["first", "other"]).text == taken
+
+
+def test_a_0_may_be_as_wide_as_high():
+    glyph = SimpleNamespace(whole=SimpleNamespace(box=(0, 0, 100, 100)))
+    image = np.zeros((28, 28), np.uint8)
+    likely = [_likelihood(Digit(digit, 1.0, (0, 0, 100, 100), image), glyph) for digit in (0, 6)]
+    assert likely[0] == 0
+    assert likely[1] < -0.3
 
 
 def striped_model() -> bytes:
