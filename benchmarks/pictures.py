@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mnistry import Reader
-from mnistry.batch import edit_distance
+from mnistry.reading.batch import edit_distance
 
 Manifest = list[dict[str, str]]
 Strokes = list[list[tuple[float, float]]]

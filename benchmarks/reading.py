@@ -80,8 +80,8 @@ def run(*arguments: str | Path) -> None:
 def keras_beside(images: np.ndarray) -> dict[str, float]:
     """Keras' own predict on the network of the bundled model, untrained: what it computes is the same."""
     try:
-        from mnistry.models import find_recipe
-        from mnistry.networks import reader_network
+        from mnistry.models.networks import reader_network
+        from mnistry.models.recipes import find_recipe
 
         model = reader_network(find_recipe("reader").settings["width"])
     except ModuleNotFoundError:

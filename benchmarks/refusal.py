@@ -27,12 +27,12 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mnistry import Reader, load
-from mnistry.figures import reliability as draw_reliability
-from mnistry.figures import save_png
-from mnistry.form import mnist_form
-from mnistry.metrics import evaluate, reliability
-from mnistry.picture import thickened
-from mnistry.reader import LEAST
+from mnistry.imaging.normalization import mnist_form
+from mnistry.reading.detection import thickened
+from mnistry.reading.reader import LEAST
+from mnistry.reports.figures import reliability as draw_reliability
+from mnistry.reports.figures import save_png
+from mnistry.training.metrics import evaluate, reliability
 
 Images = NDArray[np.uint8]  # (n, 28, 28)
 

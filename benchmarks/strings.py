@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry import Reader, load
-from mnistry.batch import edit_distance
-from mnistry.habits import tight
+from mnistry.data.handwriting_styles import tight
+from mnistry.reading.batch import edit_distance
 
 Pixels = NDArray[np.uint8]  # (height, width)
 

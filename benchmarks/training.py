@@ -131,7 +131,7 @@ def mlp(seed: int) -> list[dict[str, float]]:
 
 def recipe(name: str, seed: int) -> list[dict[str, float]]:
     """One of mnistry's recipes with its own settings, on all 60 000 training digits."""
-    from mnistry.models import find_recipe
+    from mnistry.models.recipes import find_recipe
 
     data = _digits()
     name, _, epochs = name.partition(", ")

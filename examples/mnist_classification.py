@@ -12,8 +12,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 import mnistry
-from mnistry import figures, metrics
-from mnistry.models import RECIPES
+from mnistry.models.recipes import RECIPES
+from mnistry.reports import figures
+from mnistry.training import metrics
 
 PICTURES = Path("mnist_pictures")
 

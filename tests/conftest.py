@@ -72,7 +72,7 @@ def draw_seven(ink: str = "#101010", paper: str = "white", size: tuple[int, int]
 @pytest.fixture(scope="session")
 def few_digits() -> tuple[np.ndarray, np.ndarray]:
     """300 real 8x8 digits in MNIST form, 30 a class, and their labels."""
-    from mnistry.dataset import load
+    from mnistry.data.dataset import load
     from mnistry.settings import Settings
 
     data = load("digits", settings=Settings(Path("unused"), offline=True))
@@ -84,7 +84,7 @@ def few_digits() -> tuple[np.ndarray, np.ndarray]:
 def dense_run(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[object]":
     """A finished run of `dense` on the bundled digits, shared by the tests that only read it."""
     from mnistry.settings import Settings
-    from mnistry.training import train
+    from mnistry.training.train import train
 
     home = tmp_path_factory.mktemp("runs")
     return train("dense", "digits", out=home / "dense", settings=Settings(home, offline=True))
@@ -93,7 +93,7 @@ def dense_run(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[object]":
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> "Callable[..., tuple[int, str, str]]":
     """Run one command in this process: its exit code, stdout and stderr."""
-    from mnistry.cli import main
+    from mnistry.cli.main import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
         code = main([str(argument) for argument in arguments])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REAL, ROOT
-from mnistry.models import RECIPES
+from mnistry.models.recipes import RECIPES
 
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -37,7 +37,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]):
-    from mnistry.cli import main
+    from mnistry.cli.main import main
 
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -48,7 +48,7 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_of_train_and_the_others_is_explained(name: str, capsys: pytest.CaptureFixture[str]):
-    from mnistry.cli import main
+    from mnistry.cli.main import main
 
     with pytest.raises(SystemExit) as done:
         main([name, "--help"])
@@ -87,7 +87,7 @@ def test_the_readme_make_commands_exist():
         assert re.search(rf"^{line.split()[1]}:", makefile, re.MULTILINE), line
 
 
-@pytest.mark.filterwarnings("ignore::mnistry.sources.FallbackWarning")
+@pytest.mark.filterwarnings("ignore::mnistry.data.sources.FallbackWarning")
 @pytest.mark.usefixtures("workplace")
 def test_the_readme_python_runs(capsys: pytest.CaptureFixture[str]):
     (code,) = blocks(README, "python")

@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from conftest import ROOT
-from mnistry.picture import PictureError, find_digits
 from mnistry.pipeline import MnistForm
+from mnistry.reading.detection import PictureError, find_digits
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
 

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mnistry.dataset import load as load
-    from mnistry.reader import Reader as Reader
+    from mnistry.data.dataset import load as load
+    from mnistry.reading.reader import Reader as Reader
     from mnistry.settings import MnistryError as MnistryError
-    from mnistry.training import evaluate as evaluate
-    from mnistry.training import train as train
+    from mnistry.training.train import evaluate as evaluate
+    from mnistry.training.train import train as train
 
 _HOMES = {
     "MnistryError": "settings",
-    "Reader": "reader",
-    "evaluate": "training",
-    "load": "dataset",
-    "train": "training",
+    "Reader": "reading.reader",
+    "evaluate": "training.train",
+    "load": "data.dataset",
+    "train": "training.train",
 }
 __all__ = ["MnistryError", "Reader", "__version__", "evaluate", "load", "train"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from mnistry.form import SIDE
-from mnistry.picture import Crop, Source, find_digits
+from mnistry.imaging.normalization import SIDE
+from mnistry.reading.detection import Crop, Source, find_digits
 
 
 class MnistForm(TransformerMixin, BaseEstimator):  # type: ignore[misc]

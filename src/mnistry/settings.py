@@ -1,7 +1,10 @@
-"""Where mnistry keeps its files and what it may touch, from three environment variables."""
+"""Where mnistry keeps its files and what it may touch; files that are written whole; C libraries kept quiet."""
 
 import os
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,3 +74,46 @@ def resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError) as problem:  # RuntimeError before Python 3.13
         raise MnistryError(f"The links at {path} run in a circle: choose another place.") from problem
+
+
+def write_atomic(target: Path, data: bytes) -> None:
+    """Write a file so that it is seen whole or not at all; raises MnistryError where that cannot be done."""
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as problem:
+        raise MnistryError(
+            f"{target} could not be written: {problem.strerror or problem}. "
+            "Free some space there or choose a folder you may write to with MNISTRY_HOME or --out."
+        ) from problem
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Swallow what C code writes to stderr in the block; when the block fails, let it out after all."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(saved, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)

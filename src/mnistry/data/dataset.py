@@ -1,0 +1,191 @@
+"""MNIST as named arrays, and how it is split honestly."""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.data.download import Progress
+from mnistry.data.sources import FILES, DatasetUnavailableError, FallbackWarning, mnist_arrays, writers_table
+from mnistry.data.sources import fetch as fetch
+from mnistry.imaging.normalization import mnist_form
+from mnistry.settings import MnistryError, Settings
+
+Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
+Labels = NDArray[np.int64]  # (n,), 0 to 9
+
+# Labels of the test set that human votes found wrong (cleanlab, labelerrors.com); indices from 0.
+WRONG_TEST_LABELS = (
+    947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729,
+)  # fmt: skip
+VALIDATION_WRITERS = 0.1  # share of the digits that the split by writers holds back
+STUDENTS = 4  # the NIST partition hsf_4; the others are employees
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 (n, 28, 28) with 0 = paper and 255 = ink, and labels int64 (n,), in three parts.
+
+    `test_parts` names parts of the test set by their indices: for MNIST the two halves by writer group
+    (`hsf4` students, `hsf0` employees) and the whole without its 15 known wrong labels.
+    """
+
+    name: str
+    split: str
+    seed: int
+    sha256: str
+    train_images: Images = field(repr=False)
+    train_labels: Labels = field(repr=False)
+    validation_images: Images = field(repr=False)
+    validation_labels: Labels = field(repr=False)
+    test_images: Images = field(repr=False)
+    test_labels: Labels = field(repr=False)
+    test_parts: Mapping[str, NDArray[np.int64]] = field(repr=False, default_factory=dict)
+    wrong_test_labels: tuple[int, ...] = field(repr=False, default=())
+
+
+def load(
+    dataset: str = "auto",
+    validation: float | str = 0.0,
+    seed: int = 0,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load a data set and split it into train, validation and test.
+
+    `dataset` is "mnist", "digits" (scikit-learn's 1 797 bundled ones) or "auto": MNIST where it can be had, else
+    digits with a FallbackWarning. `validation` is the fraction of the training digits to hold back,
+    stratified by class and drawn by `seed`, or "writers": about a tenth, of writers who appear on one side only,
+    half students and half employees as in the test set. Raises MnistryError.
+    """
+    settings = settings or Settings.from_environment()
+    if dataset not in ("auto", "mnist", "digits"):
+        raise MnistryError(f"The data set is auto, mnist or digits, not {dataset!r}.")
+    check_validation(validation)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise MnistryError(f"A seed is a whole number from 0, not {seed!r}.")
+    if dataset != "digits":
+        try:
+            return _split(_mnist(settings, progress), validation, seed, lambda: writers_table(settings, progress))
+        except DatasetUnavailableError as problem:
+            if dataset == "mnist":
+                raise
+            warnings.warn(FallbackWarning(_fallback_notice(problem)), stacklevel=2)
+    return _split(_digits(), validation, seed, _no_writers)
+
+
+def check_validation(validation: float | str) -> None:
+    """Raise MnistryError unless this is a fraction below 1 or "writers"."""
+    if isinstance(validation, str) and validation == "writers":
+        return
+    if not isinstance(validation, int | float) or not 0 <= validation < 1:
+        raise MnistryError(
+            f"The validation split is a fraction from 0 to below 1, such as 0.1, or 'writers', not {validation!r}."
+        )
+
+
+def _mnist(settings: Settings, progress: Progress | None) -> Dataset:
+    arrays = mnist_arrays(settings, progress)[1]
+    digest = hashlib.sha256("".join(file.content for file in FILES.values()).encode()).hexdigest()
+    everything = np.arange(len(arrays["test_labels"]))
+    halves = {"hsf4": everything[:5000], "hsf0": everything[5000:]}
+    return Dataset(
+        "mnist", "none", 0, digest,
+        arrays["train_images"], arrays["train_labels"].astype(np.int64),
+        arrays["train_images"][:0], arrays["train_labels"][:0].astype(np.int64),
+        arrays["test_images"], arrays["test_labels"].astype(np.int64),
+        halves | {"without_wrong_labels": np.delete(everything, WRONG_TEST_LABELS)},
+        WRONG_TEST_LABELS,
+    )  # fmt: skip
+
+
+# --- The stand-in -----------------------------------------------------------------------------------------
+
+
+def _digits() -> Dataset:
+    """scikit-learn's 8x8 digits in MNIST form, the last fifth (other writers come later) as the test set.
+
+    Source: UCI Optical Recognition of Handwritten Digits, as scikit-learn's load_digits bundles it.
+    """
+    try:
+        from sklearn.datasets import load_digits  # only this stand-in needs it
+    except ImportError as problem:
+        raise MnistryError(
+            "The data set digits is part of scikit-learn, which is not installed: pip install 'mnistry[train]'."
+        ) from problem
+    bunch = load_digits()
+    images = np.stack([mnist_form(_enlarge(image)) for image in bunch.images])
+    labels = bunch.target.astype(np.int64)
+    test = len(images) * 4 // 5
+    digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    return Dataset(
+        "digits", "none", 0, digest,
+        images[:test], labels[:test], images[:0], labels[:0], images[test:], labels[test:],
+    )  # fmt: skip
+
+
+def _enlarge(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """8x8 to 64x64 by straight lines between pixel centres, so that the strokes come out smooth."""
+    old = np.arange(8)
+    new = (np.arange(64) + 0.5) / 8 - 0.5
+    rows = np.stack([np.interp(new, old, column) for column in image.T], axis=1)
+    return np.stack([np.interp(new, old, row) for row in rows])
+
+
+def _fallback_notice(problem: DatasetUnavailableError) -> str:
+    return (
+        "This is NOT MNIST: scikit-learn's 1 797 small digits stand in for it, and every result says 'digits'.\n"
+        f"{problem}"
+    )
+
+
+# --- Splits -----------------------------------------------------------------------------------------------
+
+
+def _split(whole: Dataset, validation: float | str, seed: int, writers: Callable[[], NDArray[np.int32]]) -> Dataset:
+    if validation == "writers":
+        held_back = _by_writers(writers(), seed)
+    else:
+        held_back = _stratified(whole.train_labels, float(validation), seed)
+    if held_back.all() or (validation and not held_back.any()):
+        raise MnistryError(
+            f"A validation split of {validation} leaves {np.count_nonzero(~held_back)} digits to train on and "
+            f"{np.count_nonzero(held_back)} to validate: take a share such as 0.1, or 0 for none."
+        )
+    return Dataset(
+        whole.name, str(validation), seed, whole.sha256,
+        whole.train_images[~held_back], whole.train_labels[~held_back],
+        whole.train_images[held_back], whole.train_labels[held_back],
+        whole.test_images, whole.test_labels, whole.test_parts, whole.wrong_test_labels,
+    )  # fmt: skip
+
+
+def _stratified(labels: Labels, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the same fraction of every class, drawn by seed: (n,)."""
+    generator = np.random.default_rng(seed)
+    marked = np.zeros(len(labels), bool)
+    for label in range(10):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        marked[members[: round(fraction * len(members))]] = True
+    return marked
+
+
+def _by_writers(table: NDArray[np.int32], seed: int) -> NDArray[np.bool_]:
+    """Mark all digits of writers drawn by seed, as many by students as by employees: (n,)."""
+    generator = np.random.default_rng(seed)
+    partition, writer = table[:, 1], table[:, 2]
+    marked = np.zeros(len(table), bool)
+    for group in (partition == STUDENTS, partition != STUDENTS):
+        wanted = VALIDATION_WRITERS * len(table) / 2
+        for name in generator.permutation(np.unique(writer[group])):
+            theirs = group & (writer == name)
+            if np.count_nonzero(marked & group) + np.count_nonzero(theirs) <= wanted:
+                marked |= theirs
+    return marked
+
+
+def _no_writers() -> NDArray[np.int32]:
+    raise MnistryError("Nobody knows who wrote scikit-learn's digits: take a fraction such as 0.1, not 'writers'.")

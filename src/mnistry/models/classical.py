@@ -1,0 +1,149 @@
+"""Classifiers on the pixels: scikit-learn's own, and pipelines of them."""
+
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from mnistry.models.base import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
+from mnistry.models.estimators import BlockSums, DistanceVotes, GreyLevels, PairwiseSVC, steps_of
+
+MEASURED = 10_000  # of the training digits, for the history: neighbours and support vectors are slow to ask
+LEARNT = ("coef_", "intercept_", "mean_", "components_", "points_", "labels_", "support_vectors_", "weights_", "slope_")
+
+
+class PixelClassifier(DigitClassifier):
+    """A scikit-learn classifier on the pixels: images become X float32 (n, 784) from 0 to 1."""
+
+    def __init__(self, estimator: Any = None, random_state: int | None = None) -> None:
+        self.estimator = estimator
+        self.random_state = random_state
+
+    def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
+        """Fit a copy of `estimator`; sets `estimator_`, `history_` (one row) and `classes_`. Raises InputError.
+
+        The history's figures are of at most 10 000 of the training digits, evenly taken.
+        """
+        X, y = check_images(X), check_labels(y, len(X))
+        missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
+        if missing:
+            raise InputError(f"Training wants digits of all ten classes: there is no {missing[0]}.")
+        self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression())
+        try:
+            for step in steps_of(self.estimator_):
+                if hasattr(step, "_parameter_constraints"):  # scikit-learn's own: they name the setting and its range
+                    step._validate_params()
+        except ValueError as problem:
+            raise InputError(str(problem)) from problem
+        if progress:
+            progress(0, 1, 0, 1, {})
+        start = time.perf_counter()
+        seeds = [key for key in self.estimator_.get_params() if f"__{key}".endswith("__random_state")]
+        self.estimator_.set_params(**dict.fromkeys(seeds, self.random_state))
+        try:
+            with joblib.parallel_config("threading", n_jobs=-1):  # forests grow on all cores, with the same result
+                self.estimator_.fit(flat(X), y)
+        except ValueError as problem:  # scikit-learn names the setting and its range itself
+            raise InputError(str(problem)) from problem
+        self.classes_ = np.arange(10)
+        seconds = time.perf_counter() - start
+        some = slice(None, None, -(-len(X) // MEASURED))
+        self.history_ = [{"epoch": 1.0, **self._figures(X[some], y[some]), "seconds": seconds}]
+        if validation is not None:
+            figures = self._figures(check_images(validation[0]), check_labels(validation[1], len(validation[0])))
+            self.history_[0] |= {f"val_{key}": value for key, value in figures.items()}
+        if progress:
+            progress(0, 1, 1, 1, self.history_[0])
+        return self
+
+    def _proba(self, X: Images) -> NDArray[np.floating[Any]]:
+        proba: NDArray[np.floating[Any]] = self.estimator_.predict_proba(flat(X))
+        return proba
+
+    def save(self, folder: Path) -> Path:
+        """Write `model.joblib` into the folder and return its path."""
+        joblib.dump(self, folder / "model.joblib", compress=3)
+        return folder / "model.joblib"
+
+    @property
+    def layers_(self) -> list[dict[str, Any]]:
+        """The estimator's steps as if they were the layers of a network.
+
+        `parameters` are the numbers that were learnt, kept digits among them; in trees each split and each leaf is one.
+        """
+        steps = steps_of(self.estimator_)
+        widths = [*(step.n_features_in_ for step in steps[1:]), 10]
+        return [
+            {"name": kind.lower(), "kind": kind, "output": [int(width)], "parameters": _learnt(step)}
+            for step, width in zip(steps, widths, strict=True)
+            for kind in [type(step).__name__]
+        ]
+
+    def _figures(self, X: Images, y: Labels) -> dict[str, float]:
+        proba = self.predict_proba(X)
+        likelihood = proba[np.arange(len(y)), y].astype(np.float64).clip(1e-12)
+        return {
+            "accuracy": float((proba.argmax(axis=1) == y).mean()),
+            "loss": float(-np.log(likelihood).mean()) + 0.0,  # not -0
+        }
+
+
+def logistic(C: float, max_iter: int, tol: float) -> Any:
+    """Logistic regression."""
+    return LogisticRegression(C=C, max_iter=max_iter, tol=tol)
+
+
+def knn(n_components: int, n_neighbors: int, smoothing: float) -> Any:
+    """Nearest neighbours on principal components."""
+    return Pipeline([("pca", _pca(n_components)), ("votes", DistanceVotes(n_neighbors, smoothing))])
+
+
+def svm(C: float, gamma: float) -> Any:
+    """RBF support vectors."""
+    return PairwiseSVC(C, gamma)
+
+
+def pca_svm(n_components: int, C: float, gamma: float) -> Any:
+    """RBF support vectors on principal components."""
+    return Pipeline([("pca", _pca(n_components)), ("svm", PairwiseSVC(C, gamma))])
+
+
+def forest(n_estimators: int, max_features: float) -> Any:
+    """Extremely randomised trees on the grey levels."""
+    trees = ExtraTreesClassifier(n_estimators, max_features=max_features)
+    return Pipeline([("levels", GreyLevels()), ("trees", trees)])
+
+
+def boosting(
+    max_iter: int, learning_rate: float, max_leaf_nodes: int, max_features: float, l2_regularization: float
+) -> Any:
+    """Boosted trees on sums of grey levels."""
+    trees = HistGradientBoostingClassifier(
+        max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes, max_features=max_features,
+        l2_regularization=l2_regularization, early_stopping=False,
+        max_bins=64,  # as good as 255, and a quarter of the memory to go through for every node
+    )  # fmt: skip
+    return Pipeline([("levels", GreyLevels()), ("sums", BlockSums()), ("trees", trees)])
+
+
+def _pca(n_components: int) -> PCA:
+    return PCA(n_components, svd_solver="covariance_eigh")  # exact: no seed is needed
+
+
+def _learnt(step: Any) -> int:
+    forest = sum(tree.tree_.node_count for tree in getattr(step, "estimators_", ()))
+    boosted = sum(len(tree.nodes) for trees in getattr(step, "_predictors", ()) for tree in trees)
+    return int(sum(np.size(getattr(step, name, ())) for name in LEARNT)) + forest + boosted
+
+
+def flat(images: Images) -> NDArray[np.float32]:
+    """Images as a feature matrix: uint8 (n, 28, 28) -> float32 (n, 784) from 0 to 1."""
+    return images.reshape(len(images), -1) * np.float32(1 / 255)

@@ -1,0 +1,122 @@
+"""The networks: functions from a width to a Keras model, `images` uint8 (n, 28, 28) -> `probabilities` (n, 10)."""
+
+from typing import Any
+
+from mnistry.models.backend import load_keras
+
+
+def dense_network(width: int) -> Any:
+    """784-128-10: the network of every first lesson."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = layers.Flatten()(x)  # (n, 784)
+    x = layers.Dense(width, activation="relu")(x)  # (n, 128)
+    return _model("dense", images, x)
+
+
+def cnn_network(width: int) -> Any:
+    """Three 3x3 convolutions with batch norm, two poolings and one dense layer."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width, pool=True)  # 13
+    x = _convolution(x, 2 * width, pool=True)  # 5
+    x = _convolution(x, 4 * width)  # 3
+    x = layers.Flatten()(x)  # (n, 864)
+    x = layers.Dropout(0.4)(x)
+    return _model("cnn", images, x)
+
+
+def fast_network(width: int) -> Any:
+    """Three convolutions over the inner 24x24 pixels; batch norm on the logits keeps one epoch from being too sure."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = layers.Cropping2D(2)(x)  # 24: what little ink is cut off tells nothing
+    x = _convolution(x, width, size=5, pool=True)  # 10
+    x = _convolution(x, 2 * width, pool=True)  # 4
+    x = _convolution(x, 4 * width)  # 2
+    x = layers.Flatten()(x)  # (n, 16 * width)
+    x = layers.Dense(10, use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    proba = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
+    return load_keras().Model(images, proba, name="fast")
+
+
+def deep_network(width: int) -> Any:
+    """Five convolutions with batch norm, the last one over all that is left, then one dense layer."""
+    images, x = _deep(width)
+    return _model("deep", images, x)
+
+
+def reader_network(width: int) -> Any:
+    """The deep network with a second output, `digit` (n, 1): the probability that it is a digit at all.
+
+    With a width of 16 the filters come in multiples of 16, which ONNX Runtime reads sooner; more of them stand where
+    they are cheap.
+    """
+    keras = load_keras()
+    images, x = _deep(width, (1, 3, 4, 6, 8))
+    proba = _model("reader", images, x).output
+    is_digit = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="digit")(x)
+    return keras.Model(images, [proba, is_digit], name="reader")
+
+
+def _deep(width: int, times: tuple[int, int, int, int, int] = (1, 2, 2, 4, 4)) -> tuple[Any, Any]:
+    """Pooling after the first convolution halves the cost of a network that keeps 26x26 for two, and loses nothing."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    filters = [width * factor for factor in times]
+    x = _convolution(x, filters[0], size=5, pool=True)  # 12
+    x = _convolution(x, filters[1])  # 10
+    x = _convolution(x, filters[2], pool=True)  # 4
+    x = _convolution(x, filters[3], padding="same")  # 4
+    x = _convolution(x, filters[4], size=4)  # 1
+    x = layers.Flatten()(x)  # (n, filters[4])
+    return images, layers.Dropout(0.4)(x)
+
+
+def small_network(width: int) -> Any:
+    """Four narrow convolutions with batch norm and no dropout: at width 16, 8 754 parameters."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, max(1, width // 2), size=5, pool=True)  # 12
+    x = _convolution(x, width)  # 10
+    x = _convolution(x, width, pool=True)  # 4
+    x = _convolution(x, width, padding="same")  # 4
+    x = layers.Flatten()(x)  # (n, 16 * width)
+    return _model("small", images, x)
+
+
+def averaged(models: list[Any]) -> Any:
+    """One network whose probabilities are the mean of those of several."""
+    keras = load_keras()
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    for number, model in enumerate(models):
+        model.name = f"member{number}"  # names are unique in a network
+    answers = [model(images, training=False) for model in models]
+    proba = keras.layers.Average(name="probabilities")(answers) if len(answers) > 1 else answers[0]
+    return keras.Model(images, proba, name="ensemble")
+
+
+def _pixels() -> tuple[Any, Any]:
+    """The input, and its pixels from 0 to 1: (n, 28, 28, 1)."""
+    keras = load_keras()
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    return images, keras.layers.Reshape((28, 28, 1))(x)
+
+
+def _convolution(x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False) -> Any:
+    """Convolution, pooling where asked, batch norm, ReLU; pooling first quarters the work of what follows."""
+    layers = load_keras().layers
+    x = layers.Conv2D(filters, size, padding=padding, use_bias=False)(x)
+    if pool:
+        x = layers.MaxPooling2D()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    return layers.ReLU()(x)
+
+
+def _model(name: str, images: Any, x: Any) -> Any:
+    """End in ten probabilities, in float32 whatever came before."""
+    keras = load_keras()
+    proba = keras.layers.Dense(10, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(images, proba, name=name)

@@ -1,0 +1,244 @@
+"""Many pictures: names -> files, files -> readings in their order, readings and labels -> figures."""
+
+import csv
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from glob import iglob
+from itertools import chain, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mnistry.reading.detection import PictureError
+from mnistry.reading.reader import Reader, Reading
+from mnistry.settings import MnistryError, quiet_stderr
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")  # how picture files begin
+BEGIN = 64  # bytes by which a picture is told from names
+CHUNK = 32  # pictures that a worker is given at a time
+AHEAD = 4  # chunks that wait for each worker: enough to keep it busy, and memory stays constant
+
+
+@dataclass(frozen=True)
+class NoPicture:
+    """What stands in the place of pictures that a name promised."""
+
+    reason: str
+
+
+Source = str | bytes | NoPicture
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one picture: a reading, or the reason why there is none."""
+
+    file: str
+    source: str | bytes
+    reading: Reading | None = None
+    error: str = ""
+
+
+def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator[tuple[str, Source]]:
+    """Names on the command line as pictures, each with the name to show.
+
+    A folder stands for the pictures in and below it, sorted; a pattern such as `*.png` for what it matches; `-` for
+    standard input: one picture, or names, one a line. Where a folder or a pattern has no picture, that is told in its
+    place. Raises MnistryError if standard input is closed.
+    """
+    for name in names:
+        if not name:
+            yield name, NoPicture("expected the name of a picture, and it is empty")
+        elif name == "-":
+            yield from _from_stdin(stdin or _standard_input())
+        elif Path(name).is_dir():
+            yield from _some(name, _in_folder(name), f"no picture in this folder: expected {', '.join(ENDINGS)}")
+        elif any(sign in name for sign in "*?[") and not os.path.lexists(name):
+            yield from _some(name, _matching(name), "no file matches")
+        else:
+            yield name, name
+
+
+def read_all(reader: Reader, pictures: Iterable[tuple[str, Source]], workers: int = 1) -> Iterator[Result]:
+    """Read pictures in their order, one after the other or in several processes; a bad one never stops the rest."""
+    if workers == 1:
+        for picture in pictures:
+            yield from _read_chunk(reader, [picture])
+        return
+    source = iter(pictures)
+    chunks = iter(lambda: list(islice(source, CHUNK)), [])
+    waiting: deque[Future[list[Result]]] = deque()
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (reader,)) as pool:
+        for chunk in chunks:
+            waiting.append(pool.submit(_work, chunk))
+            if len(waiting) >= workers * AHEAD:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def read_labels(path: str | Path) -> dict[str, str]:
+    """The labels file: CSV with the columns `file` and `label`; `/` parts rows of writing. Raises MnistryError.
+
+    A label is empty where a picture holds no digit.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as problem:
+        raise MnistryError(f"The labels file {path} cannot be read ({problem}).") from problem
+    if not rows or not {"file", "label"} <= rows[0].keys():
+        raise MnistryError(
+            f"The labels file {path} needs a first line with the columns file and label, and more lines."
+        )
+    labels: dict[str, str] = {}
+    for number, row in enumerate(rows, 2):
+        name, label = row["file"] or "", (row["label"] or "").strip()
+        if None in row or not set(label) <= set("0123456789/"):
+            raise MnistryError(
+                f"Line {number} of the labels file {path} names {name!r} with {label!r}: expected a file and its "
+                "digits, with / between rows of writing, and nothing where there is no digit."
+            )
+        if name in labels:
+            raise MnistryError(f"The labels file {path} names {name} twice.")
+        if name:
+            labels[name] = label.replace("/", "\n")
+    return labels
+
+
+def label_of(file: str, labels: Mapping[str, str]) -> str | None:
+    """The label of a file: by the longest end of its path that the labels file names."""
+    parts = Path(file).parts
+    return next((labels[name] for name in ("/".join(parts[k:]) for k in range(len(parts))) if name in labels), None)
+
+
+@dataclass
+class Score:
+    """How many pictures with a label were read right, and how many of their digits."""
+
+    n: int = 0
+    right: int = 0
+    digits: int = 0
+    edits: int = 0
+    without_label: int = 0
+
+    def add(self, text: str, label: str | None) -> bool:
+        """Count one picture; whether it was right. A `?` is no digit: it counts where a digit was written."""
+        if label is None:
+            self.without_label += 1
+            return True
+        right = text == label if label else not any(sign.isdigit() for sign in text)
+        self.n, self.right = self.n + 1, self.right + right
+        if label:
+            self.digits += len(label.replace("\n", ""))
+            self.edits += edit_distance(text, label)
+        return right
+
+    def figures(self) -> dict[str, Any]:
+        """Pictures and digits, and the share of each that is right (None where there are none)."""
+        return {
+            "pictures": self.n,
+            "right": self.right,
+            "accuracy": self.right / self.n if self.n else None,
+            "digits": self.digits,
+            "digit_accuracy": max(0.0, 1 - self.edits / self.digits) if self.digits else None,
+            "without_label": self.without_label,
+        }
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Fewest insertions, deletions and changes that turn one text into the other (Levenshtein, 1966)."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
+
+
+def usual_workers(names: list[str]) -> int:
+    """One process for a few pictures, for starting others takes longer; all cores for a folder of many."""
+    many = len(names) > 100 or any(name and Path(name).is_dir() and sum(1 for _ in islice(os.scandir(name), 101)) > 100
+                                   for name in names)  # fmt: skip
+    return (os.cpu_count() or 1) if many else 1
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise MnistryError("There is no standard input to read: it is closed.")
+    return sys.stdin.buffer
+
+
+def _from_stdin(stdin: BinaryIO) -> Iterator[tuple[str, Source]]:
+    begin = stdin.read(BEGIN)
+    if begin.startswith(MAGIC) and not _is_text(begin):
+        from mnistry.imaging.decode import MOST_BYTES
+
+        yield "-", begin + stdin.read(MOST_BYTES)
+        return
+    first = begin if len(begin) < BEGIN or begin.endswith(b"\n") else begin + stdin.readline()
+    for line in chain(first.splitlines(), stdin):
+        yield from _named(line)
+
+
+def _is_text(begin: bytes) -> bool:
+    """Whether names begin like this; every kind of picture has a sign of control within so many bytes."""
+    return not any(byte < 32 and byte not in b"\t\r\n" for byte in begin)
+
+
+def _named(line: bytes) -> Iterator[tuple[str, Source]]:
+    name = os.fsdecode(line.rstrip(b"\r\n"))
+    if name:
+        yield name, name
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    yield from sorted(iglob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def _in_folder(name: str) -> Iterator[str]:
+    for folder, folders, files in os.walk(name):  # links are not followed: a loop of them would have no end
+        folders.sort()
+        yield from (os.path.join(folder, file) for file in sorted(files) if file.lower().endswith(ENDINGS))  # noqa: PTH118
+
+
+def _some(name: str, files: Iterable[str], otherwise: str) -> Iterator[tuple[str, Source]]:
+    """The files, or the reason why there is none."""
+    none = True
+    for file in files:
+        none = False
+        yield file, file
+    if none:
+        yield name, NoPicture(otherwise)
+
+
+def _read_chunk(reader: Reader, chunk: list[tuple[str, Source]]) -> list[Result]:
+    with quiet_stderr():  # libtiff tells of every oddity
+        return [_read_one(reader, name, source) for name, source in chunk]
+
+
+def _read_one(reader: Reader, name: str, source: Source) -> Result:
+    if isinstance(source, NoPicture):
+        return Result(name, name, error=source.reason)
+    try:
+        return Result(name, source, reader.read(source))
+    except PictureError as problem:
+        return Result(name, source, error=str(problem))
+
+
+_reader: Reader | None = None  # of a worker process
+
+
+def _start_worker(reader: Reader) -> None:
+    global _reader
+    _reader = reader
+
+
+def _work(chunk: list[tuple[str, Source]]) -> list[Result]:
+    assert _reader is not None
+    return _read_chunk(_reader, chunk)

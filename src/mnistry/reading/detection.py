@@ -1,0 +1,287 @@
+"""A person's picture -> digits in MNIST form, in reading order, with other ways to part those that touch."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistry.imaging.binarization import EDGE, SMALLEST_PHOTO, Ink, find_ink
+from mnistry.imaging.connected_components import Blobs, Mask, find_blobs, level, sliding
+from mnistry.imaging.decode import PictureError, Source, open_picture
+from mnistry.imaging.normalization import BOX, mnist_form
+from mnistry.imaging.page_detection import sheets, without_frames
+from mnistry.imaging.rule_lines import without_lines
+from mnistry.imaging.segmentation import (
+    Segment,
+    around,
+    crossed_strokes,
+    find_segments,
+    near,
+    propose_cuts,
+    side_of_cuts,
+)
+
+__all__ = [
+    "Box",
+    "Crop",
+    "Glyph",
+    "PictureError",
+    "Slices",
+    "Source",
+    "find_digits",
+    "find_glyphs",
+    "open_picture",
+    "views",
+]
+
+Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
+ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
+FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
+FINE = 100  # pixels of height that are enough to part and to read; what is larger is reduced
+LEAST = 0.1  # of the largest piece of a slice: what is smaller is left of a neighbour
+SCRAP = 0.4  # of a segment's height: a slice that is lower may be left out
+THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's training digits has thinner ones (1 % below 1.5)
+SLANTED = 1.25  # a stroke's outline counted in steps along the axes, by its true length; 4/pi on the mean of slants
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One digit: where it stands in the picture, and its MNIST form, uint8 (28, 28)."""
+
+    box: Box
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """A piece of writing cut into `parts` slices from left to right, and what they make.
+
+    `crops[i, j]` is what the slices from i up to j (exclusive) make; what can be no digit is missing. `crossed[k]` is
+    how many strokes the cut between slices k and k + 1 goes through, `scraps` are slices too low to be a digit, such
+    as a dash.
+    """
+
+    parts: int
+    crops: Mapping[tuple[int, int], Crop]
+    crossed: tuple[int, ...]
+    scraps: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """A connected piece of writing: one digit, `whole`, or some that touch.
+
+    `ink` is its own, cut out of the picture; `stroke` is the usual width of strokes there; `crop` brings a part of the
+    ink, of the same shape, to MNIST form. `joined` is this and the next one in the row as one digit, such as a 4 of two
+    strokes, where they are near enough for that.
+    """
+
+    whole: Crop
+    ink: Ink
+    stroke: float
+    crop: Callable[[Ink], Crop]
+    joined: "Glyph | None" = None
+
+    def slices(self) -> Slices | None:
+        """The ways to part it, or None where it is too narrow for two digits."""
+        cuts = propose_cuts(self.ink, self.stroke)
+        if not cuts:
+            return None
+        sides, n = side_of_cuts(self.ink.shape, cuts), len(cuts) + 1
+        marked = self.ink >= EDGE
+        crops = {}
+        for i, j in itertools.combinations(range(n + 1), 2):
+            if j - i == n:
+                continue
+            inside = _without_scraps(marked & (sides >= i) & (sides < j))
+            if _may_be_digit(inside, len(marked)):
+                soft = inside | (~marked & (sides >= i) & (sides < j))
+                crops[i, j] = self.crop(np.where(soft, self.ink, np.float32(0)))
+        scraps = frozenset(i for i in range(n) if _height((sides == i) & marked) < SCRAP * len(marked))
+        return Slices(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), scraps)
+
+
+def find_digits(source: Source) -> list[Crop]:
+    """Find the digits of a picture, in reading order, without parting those that touch; empty where there is no ink.
+
+    `source` is a path, the bytes of a file, a Pillow image or an array: (height, width) or (height, width, 3 or 4),
+    bool, uint8, uint16 or float from 0 to 1. Raises PictureError.
+    """
+    return [glyph.whole for row in find_glyphs(source) for glyph in row]
+
+
+def find_glyphs(source: Source) -> list[list[Glyph]]:
+    """Find the rows of writing in a picture, each from left to right; see `find_digits`. Raises PictureError."""
+    return next(views(source))
+
+
+def views(source: Source) -> Iterator[list[list[Glyph]]]:
+    """The rows of writing in a picture, and then those in each sheet of paper that it may show. Raises PictureError."""
+    image, size = open_picture(source)
+    pixels = np.asarray(image)
+    yield _rows(pixels, size)
+    if min(pixels.shape[:2]) >= SMALLEST_PHOTO:
+        yield from (_rows(sheet, size) for sheet in sheets(pixels))
+
+
+def _rows(pixels: NDArray[np.uint8], size: tuple[int, int]) -> list[list[Glyph]]:
+    ink = find_ink(pixels)
+    mask = ink >= EDGE
+    if not mask.any():
+        return []
+    if min(mask.shape) >= SMALLEST_PHOTO:
+        mask = without_lines(without_frames(mask), ink)
+    return _Page(ink, find_blobs(mask), size).rows()
+
+
+class _Page:
+    """The ink of a picture and the blobs in it."""
+
+    def __init__(self, ink: Ink, blobs: Blobs, size: tuple[int, int]) -> None:
+        self.ink, self.size, self.stroke = ink, size, 1.0
+        self.blobs = blobs
+        if blobs.n:
+            self.blobs = blobs.chosen(_of_strokes(blobs, ink)) if blobs.n > 1 else blobs
+            self.stroke = _usual_stroke(self.blobs)
+
+    def rows(self) -> list[list[Glyph]]:
+        if not self.blobs.n:
+            return []
+        rows = find_segments(self.blobs, self.stroke)
+        numbers = np.zeros(self.blobs.n, np.int32)  # 0: ink that belongs to no digit
+        segments = [segment for row in rows for segment in row]
+        for number, segment in enumerate(segments, 1):
+            numbers[segment.blobs] = number
+        painted = self.blobs.paint(np.where(numbers > 0, numbers, -1))
+        found, number = [], 0
+        for row in rows:
+            found.append([self._with_next(row[k : k + 2], painted, number + k + 1) for k in range(len(row))])
+            number += len(row)
+        return found
+
+    def _with_next(self, segments: list[Segment], painted: NDArray[np.int32], number: int) -> Glyph:
+        """A segment's glyph, and where the next one is near both in one."""
+        glyph = self._glyph(segments[0], painted, number)
+        if len(segments) == 1 or not near(*segments):
+            return glyph
+        both = Segment(around(*segments), np.concatenate([segment.blobs for segment in segments]))
+        pair = np.where(painted == number + 1, np.int32(number), painted)
+        return replace(glyph, joined=self._glyph(both, pair, number))
+
+    def _glyph(self, segment: Segment, painted: NDArray[np.int32], number: int) -> Glyph:
+        """Cut a segment out, with the soft edge of its strokes and without its neighbours' ink."""
+        reach = max(1, round(self.stroke / 3))
+        left, top = max(segment.box[0] - reach, 0), max(segment.box[1] - reach, 0)
+        window = (slice(top, segment.box[3] + reach), slice(left, segment.box[2] + reach))
+        own = painted[window] == number
+        own = sliding(sliding(own, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
+        own &= (painted[window] == 0) | (painted[window] == number)
+        full = level(self.ink[window][painted[window] == number], 0.9)  # what most of the stroke has
+        ink = np.where(own, (self.ink[window] / np.float32(full)).clip(0, 1), np.float32(0))
+        scale = max(1, min(len(ink) // FINE, int(self.stroke / 2)))
+        crop = partial(self._crop, left, top, scale)
+        ink = _reduced(ink, scale)
+        height, width = self.ink.shape
+        down = slice(max(segment.box[1] - 1, 0), min(segment.box[3] + 1, height))
+        across = slice(max(segment.box[0] - 1, 0), min(segment.box[2] + 1, width))
+        whole = Crop(_box(down, across, self.ink.shape, self.size), crop(ink).image)  # finer than the reduced ink
+        return Glyph(whole, ink, self.stroke / scale, crop)
+
+    def _crop(self, left: int, top: int, scale: int, ink: Ink) -> Crop:
+        edge: Mask = ink >= EDGE
+        rows, columns = _reach(edge.any(axis=1)), _reach(edge.any(axis=0))
+        image = mnist_form(thickened(ink[rows, columns]))
+        height, width = self.ink.shape
+        down = slice(rows.start * scale + top, min(rows.stop * scale + top, height))
+        across = slice(columns.start * scale + left, min(columns.stop * scale + left, width))
+        return Crop(_box(down, across, self.ink.shape, self.size), image)
+
+
+def _of_strokes(blobs: Blobs, ink: Ink) -> Mask:
+    """Which pieces are neither faint nor, in photos, the edge of something on the border."""
+    means = blobs.means(ink)
+    kept: Mask = means >= FAINT * np.average(means, weights=blobs.area)
+    if min(ink.shape) >= SMALLEST_PHOTO:
+        inside = kept & (blobs.along_border() < ALONG)
+        return inside if inside.any() else kept
+    return kept
+
+
+def _reduced(ink: Ink, scale: int) -> Ink:
+    """Means over squares of `scale` pixels."""
+    if scale == 1:
+        return ink
+    height, width = ink.shape
+    whole = np.pad(ink, ((0, -height % scale), (0, -width % scale)))
+    return whole.reshape(len(whole) // scale, scale, -1, scale).mean(axis=(1, 3))
+
+
+def _height(mask: Mask) -> int:
+    rows = np.flatnonzero(mask.any(axis=1))
+    return int(rows[-1] - rows[0]) + 1 if len(rows) else 0
+
+
+def _without_scraps(mask: Mask) -> Mask:
+    """A part of a segment without what a cut left of its neighbours."""
+    blobs = find_blobs(mask)
+    if blobs.n < 2:
+        return mask
+    kept: Mask = blobs.paint((blobs.area >= LEAST * blobs.area.max()).astype(np.int32)) > 0
+    return kept
+
+
+def _may_be_digit(mask: Mask, height: int) -> bool:
+    """Whether a part of a segment of this height is tall enough and not too wide."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return False
+    tall, wide = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+    return tall >= 0.5 * height and wide <= 1.6 * tall
+
+
+def _usual_stroke(blobs: Blobs) -> float:
+    """The width that most strokes have: a median over runs, of which flat strokes have few."""
+    large = blobs.area[blobs.labels] >= blobs.area.max() / 10
+    return float(level((blobs.ends - blobs.starts)[large], 0.5))
+
+
+def thickened(ink: Ink) -> Ink:
+    """Widen the strokes of one digit where they would be thinner than MNIST's thinnest after scaling.
+
+    `ink` is (height, width) from 0 to 1, cut out tightly. A line of one pixel on a large canvas would otherwise fade.
+    """
+    missing = THIN_STROKE * max(ink.shape) / BOX - stroke_width(ink)
+    if missing <= 0:
+        return ink
+    reach = math.ceil(missing / 2)
+    padded = np.pad(ink, reach)
+    wide = sliding(sliding(padded, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
+    thick: Ink = padded + (wide - padded) * np.float32(missing / 2 / reach)  # a part of a pixel as a soft edge
+    return thick
+
+
+def stroke_width(ink: Ink) -> float:
+    """Mean width of the strokes in pixels: twice the area by the outline, whatever their softness."""
+    outline = np.abs(ink[1:] - ink[:-1]).sum() + np.abs(ink[:, 1:] - ink[:, :-1]).sum()
+    outline += ink[0].sum() + ink[-1].sum() + ink[:, 0].sum() + ink[:, -1].sum()  # against the paper around
+    return float(2 * ink.sum() / (outline / SLANTED)) if outline else 0.0
+
+
+def _reach(marked: Any) -> slice:
+    """From the first to the last mark, and a pixel more on either side for the stroke's soft edge."""
+    places = np.flatnonzero(marked)
+    return slice(max(int(places[0]) - 1, 0), int(places[-1]) + 2)
+
+
+def _box(rows: slice, columns: slice, shape: tuple[int, ...], size: tuple[int, int]) -> Box:
+    """The box in a picture of `size` whose shrunk form has `shape`."""
+    across, down = size[0] / shape[1], size[1] / shape[0]
+    left, top = math.floor(columns.start * across), math.floor(rows.start * down)
+    right = min(math.ceil(columns.stop * across), size[0])
+    bottom = min(math.ceil(rows.stop * down), size[1])
+    return left, top, right - left, bottom - top

@@ -1,0 +1,158 @@
+"""The same trials on a Ray cluster: one trial a process, on whichever node has a free processor."""
+
+import io
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout
+from queue import SimpleQueue
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from mnistry.settings import MnistryError
+from mnistry.training.trial import Digits, Event, Order, run_trial
+from mnistry.training.worker_pool import THREADS
+
+PATIENCE = 5.0  # seconds for the cluster's door to open
+DEFAULT_PORT = 6379
+
+
+class _Errand:
+    """One trial in a Ray process: `next` passes the answer to the last event in and gives the next event."""
+
+    def __init__(self, order: Order, digits: Digits) -> None:
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        self._answers: SimpleQueue[bool] = SimpleQueue()
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        threading.Thread(target=self._work, args=(order, digits), daemon=True).start()
+
+    def next(self, go_on: bool | None = None) -> Event:
+        if go_on is not None:
+            self._answers.put(go_on)
+        return self._events.get()
+
+    def _work(self, order: Order, digits: Digits) -> None:
+        self._events.put(run_trial(order, lambda: digits, self._ask))
+
+    def _ask(self, epoch: int, accuracy: float) -> bool:
+        self._events.put({"kind": "epoch", "epoch": epoch, "accuracy": accuracy})
+        return self._answers.get()
+
+
+class RayCrew:
+    """A crew on a Ray cluster; the leader alone speaks to the storage, and the digits travel through Ray."""
+
+    def __init__(self, address: str, digits: Digits, most: int | None = None) -> None:
+        """Join the cluster at HOST:PORT or ray://HOST:PORT, or start one on this machine with "local".
+
+        `most` trials run at the same time, by default one for each of the cluster's processors. Raises MnistryError.
+        """
+        self._most = most
+        self._quiet = ExitStack()  # Ray prints the last words of a dead node to stdout, where our results go
+        self._quiet.enter_context(redirect_stdout(io.StringIO()))
+        self._own = not ray.is_initialized()
+        if self._own:
+            try:
+                _connect(address)
+            except BaseException:
+                self._quiet.close()
+                raise
+        self._digits = ray.put(digits)
+        self._errand: Any = ray.remote(num_cpus=1, max_restarts=0)(_Errand)
+        self._actors: dict[int, Any] = {}
+        self._waiting: dict[Any, int] = {}
+
+    @property
+    def size(self) -> int:
+        """How many processors the cluster has now, or `most`."""
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cores = int(resources.get("CPU", 1))
+        return max(1, cores if self._most is None else min(self._most, cores))
+
+    def start(self, number: int, order: Order) -> None:
+        """Begin a trial in a new process of the cluster."""
+        self._actors[number] = self._errand.remote(order, self._digits)
+        self._waiting[self._actors[number].next.remote()] = number
+
+    def answer(self, number: int, go_on: bool) -> None:
+        """Answer the trial's last event."""
+        self._waiting[self._actors[number].next.remote(go_on)] = number
+
+    def events(self, timeout: float) -> Sequence[tuple[int, Event]]:
+        """The events that have come; a process or node that died is a trial lost."""
+        if not self._waiting:
+            time.sleep(timeout)
+            return []
+        ready, _ = ray.wait(list(self._waiting), timeout=timeout)
+        come = []
+        for reference in ready:
+            number = self._waiting.pop(reference)
+            event = _event(reference)
+            if event["kind"] != "epoch":
+                ray.kill(self._actors.pop(number))  # its processor is free again
+            come.append((number, event))
+        return come
+
+    def close(self) -> None:
+        """End the trials that still run, and leave the cluster."""
+        for actor in self._actors.values():
+            ray.kill(actor)
+        if self._own:
+            ray.shutdown()
+        self._quiet.close()
+
+
+def _event(reference: Any) -> Event:
+    try:
+        event: Event = ray.get(reference)
+    except RayError as problem:
+        return {"kind": "lost", "reason": f"its process or node died ({type(problem).__name__})"}
+    return event
+
+
+def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a warning about a coming change
+    if address != "local":
+        _knock(address)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            include_dashboard=False if address == "local" else None,
+        )
+    except (RayError, OSError, RuntimeError, ValueError) as problem:
+        first, _, _ = str(problem).strip().partition("\n")
+        raise MnistryError(
+            f"Ray at {address} cannot be joined: {first or type(problem).__name__}. Start this command on one of "
+            "the cluster's machines (ray start --address), or take --ray local."
+        ) from problem
+
+
+def _knock(address: str) -> None:
+    """Raise MnistryError if nobody answers there: Ray itself would try for a minute, then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise MnistryError(f"A Ray address is HOST:PORT, such as 10.0.0.1:{DEFAULT_PORT}, or local, not {address!r}.")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as door:
+            if "RAY_USE_TLS" not in os.environ and not _speaks_http2(door):
+                raise OSError("whoever listens there is no Ray cluster")
+    except OSError as problem:
+        raise MnistryError(
+            f"Nobody answers at the Ray address {address} ({problem}): start the cluster with ray start --head, "
+            "or take --ray local."
+        ) from problem
+
+
+def _speaks_http2(door: socket.socket) -> bool:
+    """Whether the other side is a gRPC server, as Ray's are: it answers our settings with its own (RFC 9113, 3.4)."""
+    door.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    head = door.recv(9)
+    return len(head) == 9 and head[3] == 4

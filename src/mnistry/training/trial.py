@@ -1,0 +1,148 @@
+"""One trial of a search, in a process of its own: fit a recipe, tell of every epoch, measure on the validation digits.
+
+Whoever leads the search starts `python -m mnistry.training.trial`, sends an order and answers as JSON lines, and gets
+events. An event has a `kind`: "epoch" wants an answer (go on or not); "done", "pruned", "failed" (by its own settings),
+"refused" (settings that can never work) and "broken" (nothing to do with the settings) are the last one.
+"""
+
+import json
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+from mnistry.data.dataset import load
+from mnistry.models.base import InputError, Pair
+from mnistry.models.recipes import Recipe, find_recipe
+from mnistry.settings import MnistryError
+from mnistry.training import metrics
+
+REHEARSED = 1000  # digits that a rehearsal fits
+Event = dict[str, Any]
+Digits = tuple[Pair, Pair]  # to train on, to validate on; a search never sees the test digits
+
+
+@dataclass(frozen=True)
+class Order:
+    """A trial to run; with `rehearse`, only try whether each of these settings can be fitted at all."""
+
+    recipe: str
+    settings: Mapping[str, Any]
+    dataset: str
+    validation: float | str
+    seed: int
+    rehearse: Sequence[Mapping[str, Any]] = ()
+
+
+class _HopelessError(Exception):
+    """The trial is not worth going on with."""
+
+
+class _EnoughError(Exception):
+    """The rehearsal has seen that the fit begins."""
+
+
+def run_trial(order: Order, digits: Callable[[], Digits], go_on: Callable[[int, float], bool]) -> Event:
+    """Fit and measure, and return the last event; `go_on(epoch, accuracy)` is asked after each epoch but the last."""
+    try:
+        recipe = find_recipe(order.recipe).changed(order.settings)
+        training, held_back = digits()
+    except MnistryError as problem:
+        return {"kind": "broken", "reason": str(problem)}
+    try:
+        if order.rehearse:
+            return _rehearse(recipe, order, training)
+        return _fit(recipe, order.seed, training, held_back, go_on)
+    except _HopelessError:
+        return {"kind": "pruned"}
+    except InputError as problem:
+        return {"kind": "refused", "reason": str(problem)}
+    except MnistryError as problem:
+        return {"kind": "failed", "reason": str(problem)}
+    except MemoryError:
+        return {"kind": "failed", "reason": "There is not enough memory for these settings."}
+    except ModuleNotFoundError as problem:
+        return {"kind": "broken", "reason": f"This recipe needs {problem.name}, which is not installed."}
+    except Exception as problem:  # noqa: BLE001 - one trial's accident must not end the others
+        first, _, _ = str(problem).strip().partition("\n")
+        return {"kind": "failed", "reason": f"{type(problem).__name__}: {first[:300]}"}
+
+
+def digits_of(order: Order) -> Digits:
+    """The training and validation digits of the order's split."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever leads the search has told of a stand-in
+        data = load(order.dataset, order.validation, order.seed)
+    return (data.train_images, data.train_labels), (data.validation_images, data.validation_labels)
+
+
+def _fit(recipe: Recipe, seed: int, training: Pair, held_back: Pair, go_on: Callable[[int, float], bool]) -> Event:
+    def progress(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:  # noqa: ARG001
+        last = epoch + 1 == epochs
+        if "seconds" in figures and not last and not go_on(epoch, float(figures["val_accuracy"])):
+            raise _HopelessError
+
+    classifier = recipe.build(seed).fit(*training, validation=held_back, progress=progress)
+    figures = metrics.evaluate(classifier.predict_proba(held_back[0]), held_back[1])
+    return {
+        "kind": "done",
+        "accuracy": figures["accuracy"],
+        "nll": figures["nll"],
+        "ece": figures["ece"],
+        "parameters": sum(layer["parameters"] for layer in classifier.layers_),
+        "epochs": len(classifier.history_),
+    }
+
+
+def _rehearse(recipe: Recipe, order: Order, training: Pair) -> Event:
+    """Begin to fit each of the settings on few digits: tells of what could never work before any trial is lost."""
+
+    def progress(*_: Any) -> None:
+        raise _EnoughError
+
+    few = training[0][:REHEARSED], training[1][:REHEARSED]
+    for settings in order.rehearse:
+        try:
+            recipe.changed(settings).build(order.seed).fit(*few, validation=few, progress=progress)
+        except _EnoughError:
+            continue
+    return {"kind": "done"}
+
+
+# --- The process ------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Read an order from stdin, run it, and write the events to stdout."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not come between
+    order = Order(**json.loads(sys.stdin.readline()))
+    answers: SimpleQueue[bool] = SimpleQueue()
+    threading.Thread(target=_listen, args=(answers,), daemon=True).start()
+
+    def say(event: Event) -> None:
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+    def go_on(epoch: int, accuracy: float) -> bool:
+        say({"kind": "epoch", "epoch": epoch, "accuracy": accuracy})
+        return answers.get()
+
+    say(run_trial(order, lambda: digits_of(order), go_on))
+    events.close()
+    os._exit(0)  # at once: TensorFlow's own end takes seconds, and the listening thread waits for ever
+
+
+def _listen(answers: "SimpleQueue[bool]") -> None:
+    """Pass the answers on; when the leader is gone, so is the reason for this process."""
+    for line in sys.stdin:
+        answers.put(json.loads(line))
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""Pictures of every kind become the same digit; what is no picture is told in words."""
+
+import io
+import os
+import struct
+import tarfile
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import draw_seven
+from mnistry.imaging.normalization import mnist_form
+from mnistry.reading.detection import PictureError, find_digits, open_picture, stroke_width, thickened
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def one(source: object) -> np.ndarray:
+    (crop,) = find_digits(source)  # type: ignore[arg-type]
+    return crop.image.astype(int)
+
+
+def alike(a: np.ndarray, b: np.ndarray, tolerance: float = 4.0) -> bool:
+    """Nearly the same grey levels, but for a step of one pixel: the centre of mass is rounded to a whole one."""
+    moved = [np.roll(a, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    return min(float(np.abs(m - b).mean()) for m in moved) < tolerance
+
+
+def transparent(seven: Image.Image, ink: int) -> Image.Image:
+    alpha = Image.fromarray(255 - np.asarray(seven.convert("L")))
+    return Image.merge("LA", (Image.new("L", seven.size, ink), alpha))
+
+
+ENCODINGS = {
+    "png": lambda p: encoded(p, "PNG"),
+    "jpeg": lambda p: encoded(p, "JPEG", quality=75),
+    "jpeg progressive": lambda p: encoded(p, "JPEG", progressive=True),
+    "webp": lambda p: encoded(p, "WEBP"),
+    "bmp": lambda p: encoded(p, "BMP"),
+    "gif": lambda p: encoded(p, "GIF"),
+    "tiff": lambda p: encoded(p, "TIFF"),
+    "tiff lzw": lambda p: encoded(p, "TIFF", compression="tiff_lzw"),
+    "grey": lambda p: encoded(p.convert("L"), "PNG"),
+    "palette": lambda p: encoded(p.convert("P"), "PNG"),
+    "16 bit": lambda p: encoded(Image.fromarray(np.asarray(p.convert("L")).astype(np.uint16) * 257), "PNG"),
+    "16 bit tiff": lambda p: encoded(Image.fromarray(np.asarray(p.convert("L")).astype(np.uint16) * 257), "TIFF"),
+    "cmyk": lambda p: encoded(p.convert("CMYK"), "JPEG", quality=95),
+    "ycbcr": lambda p: encoded(p.convert("YCbCr"), "TIFF"),
+    "alpha, black ink": lambda p: encoded(transparent(p, 0), "PNG"),
+    "alpha, white ink": lambda p: encoded(transparent(p, 255), "PNG"),
+    "alpha, opaque": lambda p: encoded(p.convert("RGBA"), "PNG"),
+    "inverted": lambda p: encoded(Image.fromarray(255 - np.asarray(p)), "PNG"),
+    "array uint8": np.asarray,
+    "array grey": lambda p: np.asarray(p.convert("L")),
+    "array float": lambda p: np.asarray(p.convert("L")) / 255,
+    "array float to 255": lambda p: np.asarray(p.convert("L")).astype(np.float32),
+    "array uint16": lambda p: np.asarray(p.convert("L")).astype(np.uint16) * 257,
+    "array of one channel": lambda p: np.asarray(p.convert("L"))[:, :, None],
+    "array centred on 0": lambda p: np.asarray(p.convert("L")) / 127.5 - 1,
+    "pillow": lambda p: p,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_same_digit_in_any_encoding_looks_the_same(seven: Image.Image, encoding: str):
+    assert alike(one(ENCODINGS[encoding](seven)), one(seven))
+
+
+def test_one_bit_pictures_are_read(seven: Image.Image):
+    assert alike(one(encoded(seven.convert("1", dither=Image.Dither.NONE), "PNG")), one(seven), 8)
+    assert alike(one(np.asarray(seven.convert("L")) > 128), one(seven), 8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_undone(seven: Image.Image, orientation: int):
+    undo = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT], 3: [Image.Transpose.ROTATE_180], 4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE], 6: [Image.Transpose.ROTATE_90], 7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }  # fmt: skip
+    stored = seven
+    for step in undo.get(orientation, []):
+        stored = stored.transpose(step)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (crop,) = find_digits(encoded(stored, "PNG", exif=exif.tobytes()))
+    (upright,) = find_digits(seven)
+    assert alike(crop.image.astype(int), upright.image.astype(int))
+    assert crop.box == upright.box
+
+
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [("white", "black"), ("#b48cd8", "white"), ("#ff5050", "#ffb0c0"), ("#909090", "#e09040"), ("#e6e6e6", "white")],
+)
+def test_any_two_colours_will_do(seven: Image.Image, ink: str, paper: str):
+    assert alike(one(draw_seven(ink, paper)), one(seven))
+
+
+@pytest.mark.parametrize("size", [(28, 34), (50, 60), (500, 600), (3000, 3600)])
+def test_any_size_will_do(seven: Image.Image, size: tuple[int, int]):
+    assert alike(one(draw_seven(size=size)), one(seven), 8)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 9])
+def test_the_width_of_strokes_is_measured(width: int):
+    line, ring = np.zeros((200, 200), np.float32), np.zeros((200, 200), np.float32)
+    line[20:180, 50 : 50 + width] = 1
+    y, x = np.mgrid[-100:100, -100:100]
+    ring[abs(np.hypot(x, y) - 70) < width / 2] = 1
+    assert stroke_width(line) == pytest.approx(width, rel=0.35)  # upright: its outline has no slanted step
+    assert stroke_width(ring) == pytest.approx(width, rel=0.25, abs=0.3)
+
+
+def test_thin_strokes_are_widened_to_what_the_model_knows_and_thick_ones_are_left_alone():
+    thin, thick = np.zeros((400, 300), np.float32), np.zeros((400, 300), np.float32)
+    thin[::, 150], thick[::, 120:160] = 1, 1
+    widened = thickened(thin)
+    assert stroke_width(widened) * 20 / max(widened.shape) >= 1.3
+    assert thickened(thick) is thick
+
+
+def test_the_box_is_in_the_pictures_own_pixels():
+    picture = np.full((3000, 4000), 250, np.uint8)
+    picture[600:1800, 1000:1300] = 20
+    (crop,) = find_digits(picture)
+    assert np.allclose(crop.box, (1000, 600, 300, 1200), atol=9)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_box_of_a_large_photo_is_in_its_own_pixels(orientation: int):
+    """JPEG is decoded at a fraction of its size."""
+    picture = np.full((3000, 4800), 250, np.uint8)
+    picture[600:1800, 1000:1300] = 20
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (crop,) = find_digits(encoded(Image.fromarray(picture), "JPEG", exif=exif.tobytes()))
+    upright = (1000, 600, 300, 1200) if orientation == 1 else (3000 - 1800, 1000, 1200, 300)
+    assert np.allclose(crop.box, upright, atol=18)
+
+
+def test_noise_is_paper(seven: Image.Image):
+    noisy = np.asarray(draw_seven(size=(400, 480))) + np.random.default_rng(0).normal(0, 8, (480, 400, 3))
+    assert alike(one(noisy.clip(0, 255).astype(np.uint8)), one(seven), 8)
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        np.full((80, 80), 255, np.uint8),
+        np.zeros((80, 80), np.uint8),
+        np.full((1, 1), 7, np.uint8),
+        np.random.default_rng(0).integers(245, 256, (200, 200)).astype(np.uint8),
+        Image.new("RGBA", (30, 30), (0, 0, 0, 0)),
+    ],
+    ids=["white", "black", "one pixel", "noise", "transparent"],
+)
+def test_no_ink_means_no_digit(blank: object):
+    assert find_digits(blank) == []  # type: ignore[arg-type]
+
+
+def test_a_digit_in_mnist_form_stays_as_it_is(few_digits: tuple[np.ndarray, np.ndarray]):
+    images, _ = few_digits
+    for image in images[::10]:
+        assert alike(one(image), mnist_form(image).astype(int), 10)  # these 8x8 enlargements are all soft edge
+
+
+# --- What is no picture
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of zeros: small to store, large to hold."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"hello", "no picture: expected PNG, JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture"),
+        (bomb(60_000, 60_000), r"60000 x 60000 pixels|could be decompression bomb"),
+        (bomb(9_000, 9_000), "9000 x 9000 pixels: expected at most 60 million"),
+        (bomb(40_000, 2), "40000 x 2 pixels"),
+        (bomb(100, 100), "damaged picture"),
+    ],
+    ids=["empty", "text", "svg", "bomb", "quiet bomb", "long", "no data"],
+)
+def test_what_cannot_be_read_is_told(data: bytes, reason: str):
+    with pytest.raises(PictureError, match=reason):
+        find_digits(data)
+
+
+def test_a_truncated_picture_is_told(seven: Image.Image):
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF"):
+        data = encoded(seven, kind)
+        with pytest.raises(PictureError, match=r"damaged picture|no picture"):
+            find_digits(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(9),
+        np.zeros((2, 2, 2)),
+        np.zeros((0, 5)),
+        np.full((5, 5), np.nan),
+        np.array([["a"]]),
+        np.zeros((4, 4), complex),
+    ],
+    ids=["line", "two channels", "empty", "nan", "text", "complex"],
+)
+def test_arrays_that_are_no_pictures_are_told(array: np.ndarray):
+    with pytest.raises(PictureError, match="an array of"):
+        open_picture(array)
+
+
+@pytest.mark.parametrize("source", [None, 7, [1, 2], object()])
+def test_what_is_no_source_at_all_is_told(source: object):
+    with pytest.raises(PictureError, match="a picture is a path, bytes, an array or a Pillow image, not"):
+        find_digits(source)  # type: ignore[arg-type]
+
+
+def test_a_huge_array_is_refused_before_it_is_converted():
+    with pytest.raises(PictureError, match="20000 x 30001 pixels"):
+        find_digits(np.broadcast_to(np.float32(0), (30_001, 20_000)))
+
+
+def test_extreme_values_are_spread_over_the_range():
+    array = np.full((60, 60), -1e300)
+    array[10:50, 25:35] = 1e300
+    assert len(find_digits(array)) == 1
+
+
+def test_files_that_are_no_files_are_told(tmp_path: Path):
+    loop, pipe = tmp_path / "loop", tmp_path / "pipe"
+    loop.symlink_to(loop)
+    os.mkfifo(pipe)
+    for path, reason in (
+        (tmp_path / "none.png", "no such file"),
+        (tmp_path, "a folder"),
+        (loop, "cannot be opened"),
+        (pipe, "not a plain file"),
+        ("zero\0byte", "cannot be opened"),
+    ):
+        with pytest.raises(PictureError, match=reason):
+            find_digits(path)
+
+
+def test_a_name_that_is_no_utf8_is_read(seven: Image.Image, tmp_path: Path):
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.png"
+    with Path(os.fsdecode(path)).open("wb") as file:
+        file.write(encoded(seven, "PNG"))
+    assert len(find_digits(os.fsdecode(path))) == 1
+
+
+def test_the_hostile_collection_is_read_or_refused_and_never_hangs(shared: Path):
+    slow = []
+    with tarfile.open(shared / "badfiles" / "badfiles.tar.xz") as archive:
+        members = [member for member in archive if member.isfile()]
+        for member in members:
+            data = archive.extractfile(member).read()  # type: ignore[union-attr]
+            start = time.process_time()
+            with suppress(PictureError):  # anything else is a crash
+                find_digits(data)
+            if time.process_time() - start > 1:
+                slow.append(member.name)
+    assert len(members) > 1000
+    assert slow == []
