@@ -27,9 +27,9 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mnistry import Reader, load
-from mnistry.imaging.normalization import mnist_form
+from mnistry.imaging.normalization import normalize
 from mnistry.reading.detection import thickened
-from mnistry.reading.reader import LEAST
+from mnistry.reading.reader import THRESHOLD
 from mnistry.reports.figures import reliability as draw_reliability
 from mnistry.reports.figures import save_png
 from mnistry.training.metrics import evaluate, reliability
@@ -79,8 +79,8 @@ def digits(reader: Reader, validation: bool, out: Path | None) -> dict[str, Any]
     return {
         "digits": "validation, by writers" if validation else "test",
         "accuracy": metrics["accuracy"],
-        "kept": round(float(np.mean(best >= LEAST)), 4),
-        "accuracy_of_kept": round(float(np.mean(right[best >= LEAST])), 4),
+        "kept": round(float(np.mean(best >= THRESHOLD)), 4),
+        "accuracy_of_kept": round(float(np.mean(right[best >= THRESHOLD])), 4),
         "ece": round(error_of(bins), 4),
         "probabilities": best,
     }
@@ -92,7 +92,7 @@ def characters(reader: Reader, path: Path, kept: NDArray[np.floating[Any]], out:
     images, others = np.stack(forms), np.array([not is_digit_shape(name) for name in names])
     proba = joint(reader, images)
     best = proba.max(axis=1)
-    passed = best >= LEAST
+    passed = best >= THRESHOLD
     if out:
         show = images[passed][np.argsort(-best[passed])][:400]
         save_sheet(show, out / "omniglot_passed.png")
@@ -110,7 +110,7 @@ def set_apart(kept: NDArray[np.floating[Any]], best: NDArray[np.floating[Any]], 
     is_digit = np.repeat([1, 0], [len(kept), len(best)])
     return {
         f"auroc{of}": round(float(roc_auc_score(is_digit, np.concatenate([kept, best]))), 4),
-        f"refused{of}": round(float(np.mean(best < LEAST)), 4),
+        f"refused{of}": round(float(np.mean(best < THRESHOLD)), 4),
         f"refused_at_99_kept{of}": round(float(np.mean(best < np.quantile(kept, 0.01))), 4),
         f"refused_at_99.5_kept{of}": round(float(np.mean(best < np.quantile(kept, 0.005))), 4),
     }
@@ -134,7 +134,7 @@ def pictures(reader: Reader, folder: Path, out: Path | None) -> dict[str, Any]:
     return {
         "pictures": len(rows),
         "pictures_of_one_shape": len(alone),
-        "pictures_kept": round(float(np.mean(proba.max(axis=1) >= LEAST)), 4),
+        "pictures_kept": round(float(np.mean(proba.max(axis=1) >= THRESHOLD)), 4),
         "pictures_ece": round(error_of(bins), 4),
     }
 
@@ -163,7 +163,7 @@ def omniglot(path: Path) -> Iterator[tuple[str, Images]]:
                 with Image.open(io.BytesIO(archive.read(name))) as picture:
                     ink = np.float32(1) - np.asarray(picture.convert("L"), np.float32) / np.float32(255)
                 rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-                yield name, mnist_form(thickened(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+                yield name, normalize(thickened(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
 
 
 def save_sheet(images: Images, path: Path) -> None:

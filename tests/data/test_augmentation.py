@@ -31,12 +31,12 @@ def test_the_way_through_resampling_keeps_every_pixel():
 
 
 def test_shifts_are_as_far_as_asked_and_keep_all_ink(bar):
-    for craft in (Augmentation(shift=3), Augmentation(shift=2.5)):
-        moved = craft.batch(bar, np.random.default_rng(0))
+    for augmentation in (Augmentation(shift=3), Augmentation(shift=2.5)):
+        moved = augmentation.batch(bar, np.random.default_rng(0))
         assert np.abs(moved.sum(axis=(1, 2)) / bar.sum(axis=(1, 2)) - 1).max() < 0.01
         way = np.abs(centre(moved) - centre(bar))
-        assert way.max() == pytest.approx(craft.shift, abs=0.3)
-        assert way.max() <= craft.shift + 0.01
+        assert way.max() == pytest.approx(augmentation.shift, abs=0.3)
+        assert way.max() <= augmentation.shift + 0.01
 
 
 def test_rotation_turns_the_bar_by_small_angles_mostly_and_never_by_more_than_asked(bar):
@@ -83,8 +83,8 @@ def test_erasing_takes_one_square_away_and_leaves_the_given_images_alone():
 
 
 def test_the_same_generator_gives_the_same_changes(bar):
-    craft = Augmentation(10, 2, 0.1, 0.1, 1, 3)
-    first, second = (craft.batch(bar, np.random.default_rng(5)) for _ in range(2))
+    augmentation = Augmentation(10, 2, 0.1, 0.1, 1, 3)
+    first, second = (augmentation.batch(bar, np.random.default_rng(5)) for _ in range(2))
     assert (first == second).all()
     assert first.dtype == np.uint8
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mnistry.data.corruptions import WAYS, spoilt
+from mnistry.data.corruptions import CORRUPTIONS, corrupt
 from mnistry.models.base import InputError
 from mnistry.models.recipes import RECIPES
 
@@ -12,14 +12,14 @@ from mnistry.models.recipes import RECIPES
 def test_a_share_of_the_images_is_spoilt_and_the_given_ones_stay(few_digits):
     images, _ = few_digits
     before = images.copy()
-    changed = spoilt(images, 0.3, np.random.default_rng(0))
+    changed = corrupt(images, 0.3, np.random.default_rng(0))
     assert (images == before).all()
     assert changed.dtype == np.uint8
     assert 60 < (changed != images).any(axis=(1, 2)).sum() < 120
-    assert (spoilt(images, 0, np.random.default_rng(0)) == images).all()
+    assert (corrupt(images, 0, np.random.default_rng(0)) == images).all()
 
 
-@pytest.mark.parametrize("way", sorted(set(WAYS), key=lambda way: way.__name__))
+@pytest.mark.parametrize("way", sorted(set(CORRUPTIONS), key=lambda way: way.__name__))
 def test_every_way_changes_a_digit_and_leaves_it_to_be_seen(way, few_digits):
     images, _ = few_digits
     generator = np.random.default_rng(1)
@@ -44,14 +44,14 @@ def edges(image: np.ndarray) -> np.ndarray:
 
 
 def test_empty_images_and_none_at_all_can_be_spoilt():
-    assert spoilt(np.zeros((40, 28, 28), np.uint8), 1, np.random.default_rng(0)).shape == (40, 28, 28)
-    assert spoilt(np.zeros((0, 28, 28), np.uint8), 1, np.random.default_rng(0)).shape == (0, 28, 28)
+    assert corrupt(np.zeros((40, 28, 28), np.uint8), 1, np.random.default_rng(0)).shape == (40, 28, 28)
+    assert corrupt(np.zeros((0, 28, 28), np.uint8), 1, np.random.default_rng(0)).shape == (0, 28, 28)
 
 
 def test_a_network_is_shown_spoilt_digits(few_digits):
     images, labels = few_digits
     plain, other = (
-        RECIPES["cnn"].build(0).set_params(width=2, epochs=1, spoilt=share).fit(images, labels) for share in (0.0, 1.0)
+        RECIPES["cnn"].build(0).set_params(width=2, epochs=1, corrupt=share).fit(images, labels) for share in (0.0, 1.0)
     )
     assert other.history_[0]["loss"] > plain.history_[0]["loss"]
     with pytest.raises(InputError, match="setting spoilt is from 0 to 1"):

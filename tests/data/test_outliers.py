@@ -5,7 +5,7 @@ import pytest
 
 from mnistry.data.letters import COMMON, LIKE_DIGITS, directions, letters
 from mnistry.data.outliers import outliers, pairs
-from mnistry.imaging.normalization import mnist_form
+from mnistry.imaging.normalization import normalize
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def test_they_are_in_mnist_form(drawn):
     rows, columns = np.indices((28, 28))
     centres = np.stack([ink @ rows.ravel(), ink @ columns.ravel()], 1) / ink.sum(axis=1)[:, None]
     assert np.median(np.abs(centres - 14)) < 0.6
-    assert (np.ptp(np.nonzero(mnist_form(drawn[0]))[0]) + 1) <= 20
+    assert (np.ptp(np.nonzero(normalize(drawn[0]))[0]) + 1) <= 20
 
 
 def test_the_same_generator_draws_the_same(drawn, few_digits):

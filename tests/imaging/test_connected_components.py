@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnistry.imaging import connected_components
-from mnistry.imaging.connected_components import find_blobs, level, opened, sliding, united
+from mnistry.imaging.connected_components import find_components, opening, quantile, rank_filter, union_find
 
 
 def flooded(mask: np.ndarray) -> np.ndarray:
@@ -26,14 +26,14 @@ def flooded(mask: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (17, 23)])
 def test_pieces_are_those_of_flooding(shape: tuple[int, int], share: float):
     mask = np.random.default_rng(0).random(shape) < share
-    expected, blobs = flooded(mask), find_blobs(mask)
-    assert blobs.n == expected.max()
-    assert (blobs.paint(np.arange(1, blobs.n + 1)) == expected).all()
-    for number in range(blobs.n):
+    expected, components = flooded(mask), find_components(mask)
+    assert components.n == expected.max()
+    assert (components.paint(np.arange(1, components.n + 1)) == expected).all()
+    for number in range(components.n):
         y, x = np.nonzero(expected == number + 1)
-        box = (blobs.left[number], blobs.top[number], blobs.right[number], blobs.bottom[number])
+        box = (components.left[number], components.top[number], components.right[number], components.bottom[number])
         assert box == (x.min(), y.min(), x.max() + 1, y.max() + 1)
-        assert blobs.area[number] == len(x)
+        assert components.area[number] == len(x)
 
 
 def test_a_spiral_is_one_piece():
@@ -44,22 +44,22 @@ def test_a_spiral_is_one_piece():
         for _ in range(step):
             mask[np.clip(y, 0, 40), np.clip(x, 0, 40)] = True
             y, x = y + dy, x + dx
-    assert find_blobs(mask).n == 1
+    assert find_components(mask).n == 1
 
 
 def test_chosen_means_and_borders_by_hand():
     mask = np.zeros((6, 8), bool)
     mask[0, :4], mask[2:6, 7], mask[3, 3] = True, True, True
-    blobs = find_blobs(mask)
-    assert blobs.along_border() == pytest.approx([1, 1, 0])
+    components = find_components(mask)
+    assert components.along_border() == pytest.approx([1, 1, 0])
     values = np.where(mask, np.arange(48, dtype=np.float32).reshape(6, 8), 0).astype(np.float32)
-    assert blobs.means(values) == pytest.approx([1.5, (23 + 31 + 39 + 47) / 4, 27])
-    left = blobs.chosen(np.array([True, False, True]))
+    assert components.means(values) == pytest.approx([1.5, (23 + 31 + 39 + 47) / 4, 27])
+    left = components.chosen(np.array([True, False, True]))
     assert (left.n, left.area.tolist(), left.left.tolist()) == (2, [4, 1], [0, 3])
 
 
 def test_pairs_are_united():
-    labels, n = united(6, np.array([[5, 3], [3, 1], [0, 4]]))
+    labels, n = union_find(6, np.array([[5, 3], [3, 1], [0, 4]]))
     assert (labels.tolist(), n) == ([0, 1, 2, 1, 0, 1], 3)
 
 
@@ -67,10 +67,10 @@ def test_few_and_many_pairs_are_united_alike(monkeypatch: pytest.MonkeyPatch):
     generator = np.random.default_rng(0)
     for n in (1, 2, 5, 40):
         pairs = generator.integers(0, n, (30, 2))
-        few = united(n, pairs)
+        few = union_find(n, pairs)
         with monkeypatch.context() as patch:
             patch.setattr(connected_components, "FEW", -1)
-            many = united(n, pairs)
+            many = union_find(n, pairs)
         assert few[1] == many[1]
         assert (few[0] == many[0]).all()
 
@@ -83,8 +83,8 @@ def test_running_extremes(kind: type, size: int):
     reach = size // 2
     for extreme, slow in ((np.minimum, np.min), (np.maximum, np.max)):
         expected = [[slow(values[y, max(0, x - reach) : x + reach + 1]) for x in range(15)] for y in range(12)]
-        assert (sliding(values, size, extreme, 1) == expected).all()
-        assert (sliding(values.T.copy(), size, extreme, 0) == np.transpose(expected)).all()
+        assert (rank_filter(values, size, extreme, 1) == expected).all()
+        assert (rank_filter(values.T.copy(), size, extreme, 0) == np.transpose(expected)).all()
 
 
 def test_an_opening_takes_away_what_the_square_does_not_fit_into():
@@ -92,9 +92,9 @@ def test_an_opening_takes_away_what_the_square_does_not_fit_into():
     values[5:25, 5:25] = 200  # wide: stays
     values[30:33, 2:38] = 99  # a stroke: goes
     expected = np.where(values == 99, 10, values)
-    assert (opened(values, 7) == expected).all()
+    assert (opening(values, 7) == expected).all()
 
 
 def test_levels_by_hand():
-    assert level(np.arange(11)[::-1], 0.5) == 5
-    assert level(np.array([[1, 9], [2, 8], [3, 7]]), 0.5).tolist() == [2, 8]
+    assert quantile(np.arange(11)[::-1], 0.5) == 5
+    assert quantile(np.array([[1, 9], [2, 8], [3, 7]]), 0.5).tolist() == [2, 8]

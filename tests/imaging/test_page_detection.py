@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
-from test_pages import paper, write
 
 from conftest import draw_seven
-from mnistry.imaging.page_detection import sheets, without_frames
+from mnistry.imaging.page_detection import find_pages, remove_frames
 from mnistry.reading.reader import Reader
+from writing import paper, write
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_slash_in_a_0_does_not_make_it_a_frame(part: float):
     reach = 70 * part
     brush.line((60 - reach / 3, 80 + reach, 60 + reach / 3, 80 - reach), 255, 6)
     mask = np.asarray(picture) > 0
-    assert (without_frames(mask) == mask).all()
+    assert (remove_frames(mask) == mask).all()
 
 
 def test_a_digit_in_outlines_is_no_frame():
@@ -101,29 +101,29 @@ def test_a_digit_in_outlines_is_no_frame():
     solid = np.asarray(picture) > 0
     inner = np.asarray(Image.fromarray(solid.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(7))) > 0
     outlines = solid & ~inner  # a 9: its edge, and the edge of its hole
-    assert (without_frames(outlines) == outlines).all()
+    assert (remove_frames(outlines) == outlines).all()
 
 
 def test_what_is_not_all_around_other_ink_stays():
     alone = circled(np.zeros((80, 80), bool))
-    assert (without_frames(alone) == alone).all()
+    assert (remove_frames(alone) == alone).all()
     dotted = alone.copy()
     dotted[37:42, 37:42] = True  # a 0 with a dot
-    assert (without_frames(dotted) == dotted).all()
+    assert (remove_frames(dotted) == dotted).all()
     beside = np.zeros((80, 200), bool)
     beside[:, :80], beside[20:60, 120:126] = alone, True
-    assert (without_frames(beside) == beside).all()
+    assert (remove_frames(beside) == beside).all()
     open_ = circled(np.pad(np.ones((40, 6), bool), ((20, 20), (37, 37))))
     open_[30:50, 70:] = False  # a C around a 1
-    assert (without_frames(open_) == open_).all()
+    assert (remove_frames(open_) == open_).all()
 
 
 def test_what_is_all_around_other_ink_goes_and_the_rest_stays_as_it_is():
     stroke = np.pad(np.ones((40, 6), bool), ((20, 20), (37, 37)))
-    assert (without_frames(circled(stroke)) == stroke).all()
-    assert (without_frames(circled(stroke, 1)) == stroke).all()  # no way out between two corners
+    assert (remove_frames(circled(stroke)) == stroke).all()
+    assert (remove_frames(circled(stroke, 1)) == stroke).all()  # no way out between two corners
     twice = circled(np.pad(circled(stroke), 12))
-    assert (without_frames(twice) == np.pad(stroke, 12)).all()
+    assert (remove_frames(twice) == np.pad(stroke, 12)).all()
 
 
 def test_squares_of_the_paper_are_no_frames():
@@ -131,7 +131,7 @@ def test_squares_of_the_paper_are_no_frames():
     mask = np.zeros((200, 200), bool)
     mask[20::40] = mask[:, 20::40] = True
     mask[66:94, 75:80] = True
-    assert (without_frames(mask) == mask).all()
+    assert (remove_frames(mask) == mask).all()
 
 
 @pytest.mark.parametrize("angle", [0, 8, -30])
@@ -154,13 +154,13 @@ def test_the_box_of_a_digit_on_a_sheet_is_in_the_pictures_own_pixels(reader: Rea
 def test_a_thing_that_is_no_sheet_is_not_looked_into():
     letter = Image.new("RGB", (200, 200), "white")
     ImageDraw.Draw(letter).line([(30, 40), (170, 40), (100, 40), (100, 180)], "black", 12)  # a T
-    assert not list(sheets(np.asarray(letter)))
-    assert not list(sheets(np.full((100, 100, 3), 200, np.uint8)))
+    assert not list(find_pages(np.asarray(letter)))
+    assert not list(find_pages(np.full((100, 100, 3), 200, np.uint8)))
 
 
 def test_a_sheet_alone_has_its_own_colours_all_around():
     note = Image.new("RGB", (300, 160), "#f4f1e8")
-    seen = next(sheets(np.asarray(lies_on(note, desk(600, 500, (95, 62, 38)), 120, 110))))
+    seen = next(find_pages(np.asarray(lies_on(note, desk(600, 500, (95, 62, 38)), 120, 110))))
     assert seen.shape == (500, 600, 3)
     assert abs(seen.astype(int) - [0xF4, 0xF1, 0xE8]).max() < 12
 

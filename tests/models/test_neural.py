@@ -11,13 +11,14 @@ from sklearn.metrics import roc_auc_score
 from mnistry.data.augmentation import Augmentation
 from mnistry.data.dataset import load
 from mnistry.data.outliers import outliers
+from mnistry.models import neural
 from mnistry.models.backend import load_keras
 from mnistry.models.base import InputError
-from mnistry.models.batches import Mixed, Taught, divergence
+from mnistry.models.batches import Distilled, Mixed, divergence
 from mnistry.models.ensemble import EnsembleClassifier
 from mnistry.models.neural import NeuralClassifier
-from mnistry.models.recipes import RECIPES, Recipe, ensemble_members, find_recipe, neural
-from mnistry.reading.reader import LEAST, Reader
+from mnistry.models.recipes import RECIPES, Recipe, ensemble_members, find_recipe
+from mnistry.reading.reader import THRESHOLD, Reader
 from mnistry.settings import MnistryError, Settings
 from mnistry.training import train as steps
 from mnistry.training.export import check_parity, export_run, to_onnx
@@ -85,7 +86,7 @@ def test_divergence_is_what_a_hand_works_out():
 
 def test_the_teacher_says_what_it_sees_in_the_very_same_picture(few_digits, dense_run: Run):
     images, labels = few_digits
-    digits = Taught(images, labels, dense_run.model, Augmentation(rotation=10), 3, np.random.default_rng(0))
+    digits = Distilled(images, labels, dense_run.model, Augmentation(rotation=10), 3, np.random.default_rng(0))
     from mnistry.reading.reader import Reader
 
     shown, answers = digits.batch(np.arange(50))
@@ -139,7 +140,7 @@ def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
     run = train("reader", "digits", changes={"epochs": 1, "width": 4, "teacher": ""}, out=tmp_path / "run")
     reader = Reader(run.model)
     images = load("digits", 0.1).test_images
-    kept = np.mean(reader.predict_proba(images).max(axis=1) * reader.is_digit(images) >= LEAST)
+    kept = np.mean(reader.predict_proba(images).max(axis=1) * reader.is_digit(images) >= THRESHOLD)
     assert run.metrics["kept"] == pytest.approx(kept, abs=0.01)
     export_run(run, tmp_path / "reader.onnx")
     card = json.loads((tmp_path / "reader.json").read_text())
@@ -175,8 +176,8 @@ def test_a_reader_learns_half_of_what_its_teacher_says_and_half_of_the_labels(fe
     teacher = tmp_path / "teacher.onnx"
     teacher.write_bytes(to_onnx(RECIPES["dense"].changed({"epochs": 1, "width": 4}).build(0).fit(*few_digits)))
     generator = np.random.default_rng(0)
-    taught = Taught(images, labels, teacher, Augmentation(), 2, generator)
-    lesson = Mixed(images, labels, Augmentation(), 0.5, generator, taught)
+    distilled = Distilled(images, labels, teacher, Augmentation(), 2, generator)
+    lesson = Mixed(images, labels, Augmentation(), 0.5, generator, distilled)
     chosen = np.arange(20)
     shown, (classes, is_digit), _ = lesson.batch(chosen)
     said = Reader(teacher).predict_proba(images[chosen])

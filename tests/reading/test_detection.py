@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from conftest import draw_seven
-from mnistry.imaging.normalization import mnist_form
+from mnistry.imaging.normalization import normalize
 from mnistry.reading.detection import PictureError, find_digits, open_picture, stroke_width, thickened
 
 
@@ -171,7 +171,7 @@ def test_no_ink_means_no_digit(blank: object):
 def test_a_digit_in_mnist_form_stays_as_it_is(few_digits: tuple[np.ndarray, np.ndarray]):
     images, _ = few_digits
     for image in images[::10]:
-        assert alike(one(image), mnist_form(image).astype(int), 10)  # these 8x8 enlargements are all soft edge
+        assert alike(one(image), normalize(image).astype(int), 10)  # these 8x8 enlargements are all soft edge
 
 
 # --- What is no picture

@@ -15,7 +15,7 @@ from PIL import Image
 from conftest import ROOT
 from mnistry.data.dataset import load
 from mnistry.data.outliers import outliers
-from mnistry.reading.reader import LEAST, Digit, Reader, Reading, _likelihood, model_card
+from mnistry.reading.reader import THRESHOLD, Digit, Reader, Reading, _likelihood, model_card
 from mnistry.settings import MnistryError
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
@@ -174,11 +174,11 @@ def test_the_bundled_model_reads_the_test_digits_as_its_card_says(reader: Reader
 @pytest.mark.usefixtures("mnist")
 def test_the_bundled_model_keeps_the_test_digits_and_refuses_letters(reader: Reader):
     data = load("mnist")
-    kept = reader.predict_proba(data.test_images).max(axis=1) * reader.is_digit(data.test_images) >= LEAST
+    kept = reader.predict_proba(data.test_images).max(axis=1) * reader.is_digit(data.test_images) >= THRESHOLD
     assert kept.mean() == pytest.approx(model_card()["test"]["kept"], abs=1e-4)
     assert kept.mean() >= 0.995
     others = outliers(1000, data.train_images, data.train_labels, np.random.default_rng(99))
-    passed = reader.predict_proba(others).max(axis=1) * reader.is_digit(others) >= LEAST
+    passed = reader.predict_proba(others).max(axis=1) * reader.is_digit(others) >= THRESHOLD
     assert passed.mean() < 0.12  # some of what is drawn does look like a digit
 
 
@@ -186,7 +186,7 @@ def test_the_bundled_model_keeps_the_test_digits_and_refuses_letters(reader: Rea
 def test_real_digits_enlarged_and_brought_back_are_read_the_same(reader: Reader):
     images = load("mnist").test_images[:1000]
     proba = reader.predict_proba(images) * reader.is_digit(images)[:, None]
-    expected = np.where(proba.max(axis=1) >= LEAST, proba.argmax(axis=1).astype(str), "?")
+    expected = np.where(proba.max(axis=1) >= THRESHOLD, proba.argmax(axis=1).astype(str), "?")
     large = images.repeat(4, axis=1).repeat(4, axis=2)
     read = np.array([reader.read(255 - image).text for image in large])
     assert (read == expected).mean() >= 0.995
@@ -311,9 +311,9 @@ def test_a_doubtful_reading_gives_way_to_a_surer_one_of_no_fewer_digits(monkeypa
 
 
 def test_a_0_may_be_as_wide_as_high():
-    glyph = SimpleNamespace(whole=SimpleNamespace(box=(0, 0, 100, 100)))
+    segment = SimpleNamespace(whole=SimpleNamespace(box=(0, 0, 100, 100)))
     image = np.zeros((28, 28), np.uint8)
-    likely = [_likelihood(Digit(digit, 1.0, (0, 0, 100, 100), image), glyph) for digit in (0, 6)]
+    likely = [_likelihood(Digit(digit, 1.0, (0, 0, 100, 100), image), segment) for digit in (0, 6)]
     assert likely[0] == 0
     assert likely[1] < -0.3
 

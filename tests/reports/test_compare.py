@@ -220,11 +220,11 @@ def test_chance_has_no_part_in_what_is_run_once(name: str, few_digits):
 
 def test_what_is_finished_is_not_trained_again(trained, digits: Dataset):
     told: list[str] = []
-    first = compare(["dense", "logistic"], 2, digits, tell=told.append)
+    first = compare(["dense", "logistic"], 2, digits, callback=told.append)
     assert trained == [("logistic", 0), ("dense", 0), ("dense", 1)]
     assert told[0] == "Runs wanted: 3; finished already: 0; to train: 3, logistic (seed 0); dense (seed 0, 1)."
     trained.clear()
-    second = compare(["dense", "logistic"], 2, digits, tell=told.append)
+    second = compare(["dense", "logistic"], 2, digits, callback=told.append)
     assert trained == []
     assert told[-1] == "Every run is finished already."
     assert [row["accuracies"] for row in second.rows] == [row["accuracies"] for row in first.rows]
@@ -247,7 +247,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(trained, digits: Dat
     told: list[str] = []
     monkeypatch.setenv("INTERRUPT_AT", "cnn0")
     with pytest.raises(KeyboardInterrupt):
-        compare(["dense", "cnn"], 2, digits, tell=told.append)
+        compare(["dense", "cnn"], 2, digits, callback=told.append)
     assert told[-1] == "2 of 4 runs are finished and kept: the same command goes on from there."
     monkeypatch.delenv("INTERRUPT_AT")
     trained.clear()
@@ -274,7 +274,7 @@ def test_a_damaged_run_is_told_and_trained_again(trained, digits: Dataset, setti
     (run,) = settings.runs.iterdir()
     (run / "metrics.json").write_text("{}")
     told: list[str] = []
-    compare(["logistic"], None, digits, tell=told.append)
+    compare(["logistic"], None, digits, callback=told.append)
     assert "metrics.json is damaged" in told[0]
     assert trained == [("logistic", 0)] * 2
 

@@ -24,7 +24,7 @@ from mnistry.reports.study_page import write_study_report
 from mnistry.settings import MnistryError, Settings
 from mnistry.training import study as studies
 from mnistry.training import tune as search_module
-from mnistry.training.trial import Event, Order, run_trial
+from mnistry.training.trial import Event, Task, run_trial
 from mnistry.training.tune import Tuned, tune
 from mnistry.training.worker_pool import THREADS
 
@@ -93,22 +93,22 @@ def test_a_fixed_setting_is_not_searched():
 # --- The leader, with a crew that plays its trials
 
 
-class ScriptedCrew:
+class ScriptedPool:
     """A crew whose trials do what a script says: each is a list of events, the first of which are not final."""
 
     def __init__(self, script: Callable[[int, int], Sequence[Event]], size: int = 1) -> None:
         self.script = script
         self.size = size
         self.times: dict[int, int] = {}
-        self.orders: dict[int, Order] = {}
+        self.tasks: dict[int, Task] = {}
         self.left: dict[int, list[Event]] = {}
         self.waiting: list[tuple[int, Event]] = []
         self.pruned: set[int] = set()
 
-    def start(self, number: int, order: Order) -> None:
+    def start(self, number: int, task: Task) -> None:
         self.times[number] = self.times.get(number, 0) + 1
-        self.orders[number] = order
-        self.left[number] = [{"kind": "done"}] if order.rehearse else list(self.script(number, self.times[number]))
+        self.tasks[number] = task
+        self.left[number] = [{"kind": "done"}] if task.rehearse else list(self.script(number, self.times[number]))
         self._next(number)
 
     def answer(self, number: int, go_on: bool) -> None:
@@ -139,22 +139,22 @@ def epoch(number: int, accuracy: float) -> Event:
 
 
 @pytest.fixture
-def search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Tuned, ScriptedCrew]]:
+def search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Tuned, ScriptedPool]]:
     """Run a search whose trials follow a script of (trial, time) -> events."""
     monkeypatch.setattr(search_module, "load", LOADED)
 
     def run(script: Callable[[int, int], Sequence[Event]], trials: int, size: int = 1, **more: Any) -> Any:
-        crew = ScriptedCrew(script, size)
-        monkeypatch.setattr(search_module, "_crew", lambda *_: crew)
-        return tune("logistic", trials, "digits", settings=Settings(tmp_path, offline=True), **more), crew
+        pool = ScriptedPool(script, size)
+        monkeypatch.setattr(search_module, "_pool", lambda *_: pool)
+        return tune("logistic", trials, "digits", settings=Settings(tmp_path, offline=True), **more), pool
 
     return run
 
 
 def test_the_first_trial_is_the_recipe_itself(search):
-    _, crew = search(lambda number, _: [done(0.9)], 2)
-    assert crew.orders[0].settings == dict(find_recipe("logistic").settings)
-    assert crew.orders[1].settings["C"] != 0.1
+    _, pool = search(lambda number, _: [done(0.9)], 2)
+    assert pool.tasks[0].settings == dict(find_recipe("logistic").settings)
+    assert pool.tasks[1].settings["C"] != 0.1
 
 
 def test_the_best_is_the_highest_accuracy_and_among_equals_the_lowest_loss(search):
@@ -168,8 +168,8 @@ def test_a_hopeless_trial_is_pruned(search):
     def script(number: int, _: int) -> Sequence[Event]:
         return [epoch(0, 0.9), epoch(1, 0.92), done(0.93)] if number < 6 else [epoch(0, 0.2), epoch(1, 0.3), done(0.93)]
 
-    tuned, crew = search(script, 8)
-    assert crew.pruned == {6, 7}
+    tuned, pool = search(script, 8)
+    assert pool.pruned == {6, 7}
     assert tuned.summary()["trials"]["pruned"] == 2
 
 
@@ -177,8 +177,8 @@ def test_a_trial_whose_process_dies_runs_again_under_its_number(search):
     def script(number: int, time: int) -> Sequence[Event]:
         return [epoch(0, 0.5), {"kind": "lost", "reason": "killed"}] if number == 1 and time < 3 else [done(0.9)]
 
-    tuned, crew = search(script, 3, size=2)
-    assert crew.times == {-1: 1, 0: 1, 1: 3, 2: 1}
+    tuned, pool = search(script, 3, size=2)
+    assert pool.times == {-1: 1, 0: 1, 1: 3, 2: 1}
     assert tuned.summary()["trials"] == {"complete": 3, "pruned": 0, "failed": 0, "interrupted": 0}
     assert tuned.trials[1].user_attrs["losses"] == 2
 
@@ -203,8 +203,8 @@ def test_what_breaks_every_trial_ends_the_search_and_keeps_the_finished_ones(sea
 
     with pytest.raises(MnistryError, match="finished trials are kept: The data set is gone"):
         search(script, 4)
-    tuned, crew = search(lambda number, _: [done(0.8)], 4)
-    assert sorted(crew.times) == [-1, 3, 4]
+    tuned, pool = search(lambda number, _: [done(0.8)], 4)
+    assert sorted(pool.times) == [-1, 3, 4]
     assert tuned.summary()["trials"] == {"complete": 4, "pruned": 0, "failed": 0, "interrupted": 1}
     assert tuned.trials[3].user_attrs["again"] == 2
     assert tuned.trials[3].params == tuned.trials[2].params
@@ -223,8 +223,8 @@ def test_an_interrupted_search_says_how_to_go_on(search):
 
 def test_a_finished_search_has_nothing_left_to_do(search):
     search(lambda number, _: [done(0.9)], 2)
-    _, crew = search(lambda number, _: [done(0.9)], 2)
-    assert crew.times == {}
+    _, pool = search(lambda number, _: [done(0.9)], 2)
+    assert pool.times == {}
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_a_study_without_an_answer_is_told(search, command, tmp_path: Path, monk
 
 
 def test_a_trial_tells_its_epochs_and_ends_when_it_is_told(few_digits):
-    order = Order("dense", {"epochs": 4, "width": 8}, "digits", 0.1, 0)
+    task = Task("dense", {"epochs": 4, "width": 8}, "digits", 0.1, 0)
     told: list[int] = []
 
     def go_on(epoch: int, accuracy: float) -> bool:
@@ -365,9 +365,9 @@ def test_a_trial_tells_its_epochs_and_ends_when_it_is_told(few_digits):
         told.append(epoch)
         return epoch < 1
 
-    assert run_trial(order, lambda: (few_digits, few_digits), go_on) == {"kind": "pruned"}
+    assert run_trial(task, lambda: (few_digits, few_digits), go_on) == {"kind": "pruned"}
     assert told == [0, 1]
-    event = run_trial(order, lambda: (few_digits, few_digits), lambda *_: True)
+    event = run_trial(task, lambda: (few_digits, few_digits), lambda *_: True)
     assert event["kind"] == "done"
     assert event["parameters"] == 785 * 8 + 9 * 10
 
@@ -382,12 +382,12 @@ def test_a_trial_tells_its_epochs_and_ends_when_it_is_told(few_digits):
     ],
 )
 def test_a_trial_that_cannot_be_says_why(few_digits, settings: dict[str, Any], kind: str, sentence: str):
-    order = Order("dense", settings, "digits", 0.1, 0)
-    event = run_trial(order, lambda: (few_digits, few_digits), lambda *_: True)
+    task = Task("dense", settings, "digits", 0.1, 0)
+    event = run_trial(task, lambda: (few_digits, few_digits), lambda *_: True)
     assert event["kind"] == kind
     assert sentence in event["reason"]
     if kind == "refused":
-        rehearsal = Order("dense", {}, "digits", 0.1, 0, rehearse=[{"width": 8}, settings])
+        rehearsal = Task("dense", {}, "digits", 0.1, 0, rehearse=[{"width": 8}, settings])
         assert run_trial(rehearsal, lambda: (few_digits, few_digits), lambda *_: True) == event
 
 
@@ -419,7 +419,7 @@ def works_for(raylet: int) -> bool:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == raylet and b"_Errand.next" in (folder / "cmdline").read_bytes():
+            if parent == raylet and b"_TaskActor.next" in (folder / "cmdline").read_bytes():
                 return True
         except OSError:
             continue
@@ -493,7 +493,7 @@ def test_the_page_shows_history_importance_and_every_trial(search, tmp_path: Pat
 
 
 def test_a_ray_address_that_nobody_answers_is_told_soon():
-    from mnistry.training.ray_pool import RayCrew
+    from mnistry.training.ray_pool import RayPool
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
 
@@ -507,7 +507,7 @@ def test_a_ray_address_that_nobody_answers_is_told_soon():
         start = time.monotonic()
         for address in ("127.0.0.1:9", "nowhere", f"127.0.0.1:{silent.getsockname()[1]}"):
             with pytest.raises(MnistryError, match="Ray address"):
-                RayCrew(address, ((), ()))  # type: ignore[arg-type]
+                RayPool(address, ((), ()))  # type: ignore[arg-type]
         greeter.join()
     assert time.monotonic() - start < 10
 
@@ -532,12 +532,12 @@ def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(
 
     def kill_a_node(state: search_module.Progress) -> None:
         if state.running == 2 and not dead:
-            leader = second.all_processes["raylet"][0].process.pid
+            coordinator = second.all_processes["raylet"][0].process.pid
             end = time.monotonic() + 30
-            while not works_for(leader) and time.monotonic() < end:
+            while not works_for(coordinator) and time.monotonic() < end:
                 time.sleep(0.05)
             cluster.remove_node(second, allow_graceful=False)
-            dead.append(leader)
+            dead.append(coordinator)
 
     try:
         slow = {"tol": 1e-12, "max_iter": 3000}

@@ -135,7 +135,7 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
 
 @contextmanager
 def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
-    """Give a function to tell of a search: done, trials, running, best, news. A line stays for each trial."""
+    """Give a function to tell of a search: done, trials, running, best, message. A line stays for each trial."""
     if quiet:
         yield None
         return
@@ -157,9 +157,9 @@ def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | Non
             best = "" if state.best is None else f"best {state.best:.2%}  "
             figures = f"{best}{state.running} running"
             bar.update(task, total=state.trials, completed=state.done, description=recipe, figures=figures)
-            if state.news:
+            if state.message:
                 with suppress(OSError):
-                    console.print(f"{recipe} {state.news}", soft_wrap=True, markup=False)
+                    console.print(f"{recipe} {state.message}", soft_wrap=True, markup=False)
 
         yield tell
 

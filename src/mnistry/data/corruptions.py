@@ -11,17 +11,17 @@ Image = NDArray[np.float32]  # (28, 28) from 0 to 1
 Generator = np.random.Generator
 
 SIDE = 28
-TWICE = 0.3  # of the spoilt images: spoilt in two ways
+CORRUPTED_TWICE = 0.3  # of the spoilt images: spoilt in two ways
 FINE = 4  # lines are drawn so much larger, for a soft edge
 
 
-def spoilt(images: Images, share: float, generator: Generator) -> Images:
+def corrupt(images: Images, share: float, generator: Generator) -> Images:
     """A copy in which a share of the images is spoilt in one way or two."""
     images = images.copy()
     for k in np.flatnonzero(generator.random(len(images)) < share):
         image = images[k].astype(np.float32) / np.float32(255)
-        for _ in range(1 + (generator.random() < TWICE)):
-            image = WAYS[int(generator.integers(len(WAYS)))](image, generator).clip(0, 1)
+        for _ in range(1 + (generator.random() < CORRUPTED_TWICE)):
+            image = CORRUPTIONS[int(generator.integers(len(CORRUPTIONS)))](image, generator).clip(0, 1)
         images[k] = np.rint(255 * image)
     return images
 
@@ -100,4 +100,4 @@ def _on_two_tones(image: Image, generator: Generator) -> Image:
     return np.where(dark, 1 - image * np.float32(generator.uniform(0.5, 1)), image)
 
 
-WAYS = (_unevenly_lit, _unevenly_lit, _grained, _dropped_on, _crossed_out, _outlined, _on_two_tones)
+CORRUPTIONS = (_unevenly_lit, _unevenly_lit, _grained, _dropped_on, _crossed_out, _outlined, _on_two_tones)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnistry.data.download import Progress
 from mnistry.data.sources import FILES, DatasetUnavailableError, FallbackWarning, mnist_arrays, writers_table
 from mnistry.data.sources import fetch as fetch
-from mnistry.imaging.normalization import mnist_form
+from mnistry.imaging.normalization import normalize
 from mnistry.settings import MnistryError, Settings
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
@@ -117,7 +117,7 @@ def _digits() -> Dataset:
             "The data set digits is part of scikit-learn, which is not installed: pip install 'mnistry[train]'."
         ) from problem
     bunch = load_digits()
-    images = np.stack([mnist_form(_enlarge(image)) for image in bunch.images])
+    images = np.stack([normalize(_enlarge(image)) for image in bunch.images])
     labels = bunch.target.astype(np.int64)
     test = len(images) * 4 // 5
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging.normalization import SIDE, mnist_form
+from mnistry.imaging.normalization import SIDE, normalize
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.integer[Any]]  # (n,)
@@ -27,7 +27,7 @@ def european(images: Images, labels: Labels, share: float, generator: Generator)
     images = images.copy()
     for k in np.flatnonzero(np.isin(labels, list(ways)) & (generator.random(len(labels)) < share)):
         if images[k].max() > 127:
-            images[k] = mnist_form(ways[int(labels[k])](images[k], generator))
+            images[k] = normalize(ways[int(labels[k])](images[k], generator))
     return images
 
 
@@ -42,7 +42,7 @@ def with_neighbours(images: Images, share: float, generator: Generator) -> Image
         if digit.size and other.size:
             way = int(generator.choice((-1, 1)))  # on the left or on the right
             digit, other = digit[:, ::way], other[:, ::way]
-            images[k] = mnist_form(_cut_out(digit, other, generator)[:, ::way])
+            images[k] = normalize(_cut_out(digit, other, generator)[:, ::way])
     return images
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging.normalization import mnist_form
+from mnistry.imaging.normalization import normalize
 
 SIZE = 56  # pixels
 ALIKE = 0.88  # to a letter of LIKE_DIGITS: from here on a letter of another script is its twin
@@ -94,7 +94,7 @@ def thinned(ink: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
 
 def _form(letter: str, font: str) -> NDArray[np.uint8]:
     """A letter in MNIST form, written with a pen."""
-    return mnist_form(thinned(_drawn(letter, _font(font)), 0.4))
+    return normalize(thinned(_drawn(letter, _font(font)), 0.4))
 
 
 def _is_letter(letter: str, name: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnistry.data.handwriting_styles import tight
 from mnistry.data.letters import COMMON, directions, letters, printed, thinned
-from mnistry.imaging.normalization import mnist_form
+from mnistry.imaging.normalization import normalize
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.integer[Any]]  # (n,)
@@ -50,7 +50,7 @@ def pairs(n: int, digits: Images, labels: Labels, generator: Generator) -> Image
     Every other one has a 1 in it, as that is what a model overlooks beside another digit.
     """
     ones = digits[labels == 1]
-    return np.stack([mnist_form(_pair(digits, ones if len(ones) else digits, generator)) for _ in range(n)])
+    return np.stack([normalize(_pair(digits, ones if len(ones) else digits, generator)) for _ in range(n)])
 
 
 def _drawn(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
@@ -64,7 +64,7 @@ def _drawn(n: int, digits: Images, labels: Labels, generator: Generator) -> Imag
         (0.06, lambda: _stain(generator)),
     )
     chosen = generator.choice(len(kinds), n, p=[share for share, _ in kinds])
-    return np.stack([mnist_form(kinds[kind][1]()) for kind in chosen])
+    return np.stack([normalize(kinds[kind][1]()) for kind in chosen])
 
 
 def _letter(generator: Generator) -> Ink:

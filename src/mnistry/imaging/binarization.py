@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mnistry.imaging.connected_components import find_blobs, level, opened, otsu, sliding
+from mnistry.imaging.connected_components import find_components, opening, otsu, quantile, rank_filter
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 Ink = NDArray[np.float32]  # (height, width)
@@ -22,7 +22,7 @@ NOISE = 5  # standard deviations that noise reaches
 SMALLEST_PHOTO = 50  # pixels: what is smaller is a drawing on even ground
 
 
-def find_ink(pixels: Pixels) -> Ink:
+def binarize(pixels: Pixels) -> Ink:
     """How much ink each pixel holds: uint8 (height, width, 3) -> float32 (height, width) from 0 (paper) by way of
     1 (usual full ink) to what the strongest strokes have.
 
@@ -40,7 +40,7 @@ def find_ink(pixels: Pixels) -> Ink:
     patch = _patch(ink >= EDGE)
     if patch is None:
         return ink
-    inner = find_ink(pixels[patch])  # a picture pasted on a larger ground
+    inner = binarize(pixels[patch])  # a picture pasted on a larger ground
     if inner.any():
         ink[:] = 0
         ink[patch] = inner
@@ -51,23 +51,23 @@ def _patch(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
     """The inside of the largest shape, where that is a filled rectangle, about as wide as high: no digit is."""
     if not mask.any():
         return None
-    blobs = find_blobs(mask)
-    k = int(blobs.area.argmax())
-    height, width = int(blobs.bottom[k] - blobs.top[k]), int(blobs.right[k] - blobs.left[k])
-    filled = blobs.area[k] >= FILLED * height * width
+    components = find_components(mask)
+    k = int(components.area.argmax())
+    height, width = int(components.bottom[k] - components.top[k]), int(components.right[k] - components.left[k])
+    filled = components.area[k] >= FILLED * height * width
     if not filled or min(height, width) < max(SMALLEST_PATCH, 0.4 * max(height, width)):
         return None
     rim = 1 + min(height, width) // 50
     return (
-        slice(int(blobs.top[k]) + rim, int(blobs.bottom[k]) - rim),
-        slice(int(blobs.left[k]) + rim, int(blobs.right[k]) - rim),
+        slice(int(components.top[k]) + rim, int(components.bottom[k]) - rim),
+        slice(int(components.left[k]) + rim, int(components.right[k]) - rim),
     )
 
 
 def _is_thin(ink: Ink) -> bool:
     """Whether ink is made of strokes: a patch of another colour is ground for ink of its own."""
     mask = (ink >= EDGE).astype(np.uint8)
-    wide = opened(mask, 2 * round(WIDEST_STROKE * min(ink.shape) / 2) + 1)
+    wide = opening(mask, 2 * round(WIDEST_STROKE * min(ink.shape) / 2) + 1)
     return int(wide.sum()) <= MOST_WIDE * int(mask.sum())
 
 
@@ -77,8 +77,8 @@ def _distance(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
     rim = max(1, min(height, width) // 50)
     strips = (pixels[:rim], pixels[-rim:], pixels[:, :rim], pixels[:, -rim:])
     border = np.concatenate([strip.reshape(-1, 3) for strip in strips]).astype(np.float32)
-    paper = level(border, 0.5)
-    unevenness = float(np.sqrt(level(((border - paper) ** 2).mean(axis=1), 0.9)))
+    paper = quantile(border, 0.5)
+    unevenness = float(np.sqrt(quantile(((border - paper) ** 2).mean(axis=1), 0.9)))
     rest = pixels - paper
     return np.sqrt(np.einsum("ijk,ijk->ij", rest, rest) / np.float32(3)), unevenness
 
@@ -89,8 +89,8 @@ def _scaled(distance: NDArray[np.float32]) -> Ink:
     stroke = distance > threshold
     if not stroke.any():
         return np.zeros_like(distance)
-    noise = 3 * float(level(distance[~stroke], 0.5))
-    full = float(level(distance[stroke], 0.9))
+    noise = 3 * float(quantile(distance[~stroke], 0.5))
+    full = float(quantile(distance[stroke], 0.9))
     if full < max(FAINTEST, 1.5 * noise):
         return np.zeros_like(distance)
     ink: Ink = ((distance - noise) / (full - noise)).clip(0)
@@ -118,9 +118,9 @@ def _uneven_ink(pixels: Pixels) -> Ink:
 
 def _hat(values: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float, float]:
     """What is thin and bright, where its noise ends, and its full strength."""
-    ground = opened(values, size)
+    ground = opening(values, size)
     reach = size // 8 * 2 + 1  # the square does not fit into the round corners of a shadow or a thing
-    ground = np.minimum(values, sliding(sliding(ground, reach, np.maximum, 0), reach, np.maximum, 1))
+    ground = np.minimum(values, rank_filter(rank_filter(ground, reach, np.maximum, 0), reach, np.maximum, 1))
     hat = values - ground
     levels = np.cumsum(np.bincount(hat.ravel(), minlength=256)) / hat.size
     middle = int(np.searchsorted(levels, 0.5))

@@ -17,7 +17,7 @@ FEW = 100  # pairs
 
 
 @dataclass(frozen=True)
-class Blobs:
+class Components:
     """The 8-connected pieces of a mask: `n` of them, in the order of their first pixels.
 
     The mask's horizontal runs are `rows`, `starts`, `ends` (exclusive) and `labels`, one entry a run. Of each piece:
@@ -70,11 +70,11 @@ class Blobs:
         on_bottom = np.bincount(self.labels, lengths * (self.rows == height - 1), self.n) / wide
         return np.max([on_left, on_right, on_top, on_bottom], axis=0)
 
-    def chosen(self, kept: Mask) -> "Blobs":
+    def chosen(self, kept: Mask) -> "Components":
         """The pieces that are marked in `kept`, one mark a piece."""
         runs = kept[self.labels]
         labels = (np.cumsum(kept) - 1)[self.labels[runs]]
-        return Blobs(self.shape, self.rows[runs], self.starts[runs], self.ends[runs], labels, int(kept.sum()))
+        return Components(self.shape, self.rows[runs], self.starts[runs], self.ends[runs], labels, int(kept.sum()))
 
     def paint(self, numbers: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """A picture with the number of its piece at every marked pixel, 0 elsewhere; `numbers` has one a piece."""
@@ -86,7 +86,7 @@ class Blobs:
         return np.cumsum(steps, dtype=np.int32).reshape(self.shape[0], width)[:, :-1]
 
 
-def find_blobs(mask: Mask) -> Blobs:
+def find_components(mask: Mask) -> Components:
     """The 8-connected pieces of a mask (height, width)."""
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.int8)
@@ -99,20 +99,20 @@ def find_blobs(mask: Mask) -> Blobs:
     counts = np.maximum(last - first, 0)
     upper = np.repeat(np.arange(len(starts)), counts)
     lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts - first, counts)
-    labels, n = _united(len(starts), upper, lower)
+    labels, n = _union(len(starts), upper, lower)
     offset = rows * (width + 1)
-    return Blobs((height, width), rows, starts - offset, ends - offset, labels, n)
+    return Components((height, width), rows, starts - offset, ends - offset, labels, n)
 
 
-def united(n: int, pairs: Index) -> tuple[Index, int]:
+def union_find(n: int, pairs: Index) -> tuple[Index, int]:
     """Labels of n things of which some pairs (m, 2) belong together, and how many groups there are."""
-    return _united(n, pairs[:, 0], pairs[:, 1])
+    return _union(n, pairs[:, 0], pairs[:, 1])
 
 
-def _united(n: int, a: Index, b: Index) -> tuple[Index, int]:
+def _union(n: int, a: Index, b: Index) -> tuple[Index, int]:
     """The smallest number is passed on along the pairs until nothing changes."""
     if len(a) <= FEW:
-        return _united_few(n, a.tolist(), b.tolist())
+        return _union_few(n, a.tolist(), b.tolist())
     root = np.arange(n)
     while len(a):
         x, y = root[a], root[b]
@@ -127,7 +127,7 @@ def _united(n: int, a: Index, b: Index) -> tuple[Index, int]:
     return (np.cumsum(heads) - 1)[root], int(heads.sum())
 
 
-def _united_few(n: int, a: list[int], b: list[int]) -> tuple[Index, int]:
+def _union_few(n: int, a: list[int], b: list[int]) -> tuple[Index, int]:
     """The same pair by pair: for few pairs NumPy's calls take longer."""
     root = list(range(n))
     for x, y in zip(a, b, strict=True):
@@ -144,26 +144,26 @@ def _united_few(n: int, a: list[int], b: list[int]) -> tuple[Index, int]:
     return np.array(labels, np.intp), numbers
 
 
-def _extreme(function: Any, values: Index, blobs: Blobs) -> Index:
+def _extreme(function: Any, values: Index, components: Components) -> Index:
     start = np.iinfo(np.intp).max if function is np.minimum else 0
-    found: Index = np.full(blobs.n, start, np.intp)
-    function.at(found, blobs.labels, values)
+    found: Index = np.full(components.n, start, np.intp)
+    function.at(found, components.labels, values)
     return found
 
 
-def level(values: NDArray[Any], share: float) -> Any:
+def quantile(values: NDArray[Any], share: float) -> Any:
     """The value that a share of the values, along the first axis, does not pass; faster than np.percentile."""
     place = min(int(share * len(values)), len(values) - 1)
     return np.partition(values, place, axis=0)[place]
 
 
-def opened(values: Bytes, size: int) -> Bytes:
+def opening(values: Bytes, size: int) -> Bytes:
     """What is left of the bright after all that a square of `size` does not fit into is gone (an opening)."""
-    low = sliding(sliding(values, size, np.minimum, 0), size, np.minimum, 1)
-    return sliding(sliding(low, size, np.maximum, 0), size, np.maximum, 1)
+    low = rank_filter(rank_filter(values, size, np.minimum, 0), size, np.minimum, 1)
+    return rank_filter(rank_filter(low, size, np.maximum, 0), size, np.maximum, 1)
 
 
-def sliding(values: Any, size: int, extreme: Callable[..., Any], axis: int) -> Any:
+def rank_filter(values: Any, size: int, extreme: Callable[..., Any], axis: int) -> Any:
     """The minimum or maximum within `size` pixels (odd) along an axis; beyond the border nothing counts.
 
     Windows double, so that the time grows with the logarithm of the size.

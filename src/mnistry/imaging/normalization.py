@@ -11,7 +11,7 @@ BOX = 20  # of the digit inside it
 SMALLEST = 10  # a smaller digit is padded, not blown up
 
 
-def mnist_form(ink: ArrayLike) -> NDArray[np.uint8]:
+def normalize(ink: ArrayLike) -> NDArray[np.uint8]:
     """Bring one digit to the form in which MNIST keeps it.
 
     `ink` is (height, width), any range, 0 where there is paper. Returns uint8 (28, 28); a picture without

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnistry.imaging.connected_components import Blobs, Mask, find_blobs, otsu, sliding
+from mnistry.imaging.connected_components import Components, Mask, find_components, otsu, rank_filter
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
 
@@ -25,57 +25,65 @@ RIM = 0.03  # of a sheet's height or width: its edge and the shadow on it
 BLURS = 8  # of a picture outside its sheet, each about twice as wide as the one before
 
 
-def without_frames(mask: Mask) -> Mask:
+def remove_frames(mask: Mask) -> Mask:
     """A mask of ink (height, width) without what goes all around other ink: a drawn box, a circle, a frame.
 
     What runs out of the picture is none, but a line of the paper; see `lines`. Nor is what is neither a rectangle nor
     round: a 0 with a slash in it, a 9 in outlines.
     """
-    blobs = find_blobs(mask)
-    if blobs.n < 2:
+    components = find_components(mask)
+    if components.n < 2:
         return mask
-    kept = np.ones(blobs.n, np.bool_)
-    for k in _may_be_frames(blobs):
-        kept[k] = not _is_frame(blobs, k)
-    return mask if kept.all() else blobs.paint(kept.astype(np.int32)) > 0
+    kept = np.ones(components.n, np.bool_)
+    for k in _may_be_frames(components):
+        kept[k] = not _is_frame(components, k)
+    return mask if kept.all() else components.paint(kept.astype(np.int32)) > 0
 
 
-def _may_be_frames(blobs: Blobs) -> list[int]:
+def _may_be_frames(components: Components) -> list[int]:
     """The largest pieces inside the picture with another one of fair height within their box."""
-    height, width = blobs.shape
-    tall, wide = blobs.bottom - blobs.top, blobs.right - blobs.left
-    inside = (blobs.left > 0) & (blobs.top > 0) & (blobs.right < width) & (blobs.bottom < height)
-    thin = np.flatnonzero(inside & (blobs.area < THIN * tall * wide))
+    height, width = components.shape
+    tall, wide = components.bottom - components.top, components.right - components.left
+    inside = (components.left > 0) & (components.top > 0) & (components.right < width) & (components.bottom < height)
+    thin = np.flatnonzero(inside & (components.area < THIN * tall * wide))
     largest = thin[np.argsort(-(tall * wide)[thin], kind="stable")][:MOST_LOOKED_AT]
-    return [int(k) for k in largest if _within(blobs, int(k)).any()][:FRAMES]
+    return [int(k) for k in largest if _within(components, int(k)).any()][:FRAMES]
 
 
-def _within(blobs: Blobs, k: int) -> Mask:
+def _within(components: Components, k: int) -> Mask:
     """Which pieces of fair height are in the box of piece k."""
-    tall = blobs.bottom - blobs.top
+    tall = components.bottom - components.top
     fair = (tall >= SMALLEST_IN * tall[k]) & (tall <= LARGEST_IN * tall[k])
-    across = (blobs.left > blobs.left[k]) & (blobs.right < blobs.right[k])
-    within: Mask = fair & across & (blobs.top > blobs.top[k]) & (blobs.bottom < blobs.bottom[k])
+    across = (components.left > components.left[k]) & (components.right < components.right[k])
+    within: Mask = fair & across & (components.top > components.top[k]) & (components.bottom < components.bottom[k])
     return within
 
 
-def _is_frame(blobs: Blobs, k: int) -> bool:
+def _is_frame(components: Components, k: int) -> bool:
     """Whether there is no way out for one of them, and the piece is a rectangle, turned or not, or round."""
-    top, left = int(blobs.top[k]), int(blobs.left[k])
-    own = blobs.paint(np.where(np.arange(blobs.n) == k, 1, 0))[top : blobs.bottom[k], left : blobs.right[k]] > 0
-    wall = sliding(sliding(np.pad(own, 2), 3, np.maximum, 0), 3, np.maximum, 1)  # no way between two corners
-    open_ = find_blobs(~wall)
+    top, left = int(components.top[k]), int(components.left[k])
+    own = (
+        components.paint(np.where(np.arange(components.n) == k, 1, 0))[
+            top : components.bottom[k], left : components.right[k]
+        ]
+        > 0
+    )
+    wall = rank_filter(rank_filter(np.pad(own, 2), 3, np.maximum, 0), 3, np.maximum, 1)  # no way between two corners
+    open_ = find_components(~wall)
     numbers = open_.paint(np.arange(1, open_.n + 1))
     outside = numbers == numbers[0, 0]
-    runs = [int(np.flatnonzero(blobs.labels == other)[0]) for other in np.flatnonzero(_within(blobs, k))]
-    places = [(blobs.rows[run] - top + 2, (blobs.starts[run] + blobs.ends[run]) // 2 - left + 2) for run in runs]
+    runs = [int(np.flatnonzero(components.labels == other)[0]) for other in np.flatnonzero(_within(components, k))]
+    places = [
+        (components.rows[run] - top + 2, (components.starts[run] + components.ends[run]) // 2 - left + 2)
+        for run in runs
+    ]
     if all(outside[place] for place in places):
         return False
     round_ = ROUND <= own.shape[1] / own.shape[0] <= 1 / ROUND
     return round_ or float((~outside).sum()) >= FULL * _smallest_box(~outside)
 
 
-def sheets(pixels: Pixels) -> Iterator[Pixels]:
+def find_pages(pixels: Pixels) -> Iterator[Pixels]:
     """The picture (height, width, 3) as if nothing but a sheet were seen, for each that may be one.
 
     A sheet is a large area of about one colour without bays. What lies around it gets the colours of its edge.
@@ -85,18 +93,18 @@ def sheets(pixels: Pixels) -> Iterator[Pixels]:
     values = np.asarray(Image.fromarray(small).convert("L"), np.float32)
     bright = values > otsu(values)
     for mask in (bright, ~bright):
-        sheet = _sheet(mask)
+        sheet = _page(mask)
         if sheet is not None:
             yield _alone(pixels, small, sheet)
 
 
-def _sheet(mask: Mask) -> Mask | None:
+def _page(mask: Mask) -> Mask | None:
     """The largest piece with what is written on it, a little smaller than it is; None where that is no sheet."""
     if not mask.any():
         return None
-    blobs = find_blobs(mask)
-    k = int(blobs.area.argmax())
-    piece = blobs.paint(np.where(np.arange(blobs.n) == k, 1, 0)) > 0
+    components = find_components(mask)
+    k = int(components.area.argmax())
+    piece = components.paint(np.where(np.arange(components.n) == k, 1, 0)) > 0
     filled = _filled(piece, 0) & _filled(piece, 1)
     wide, tall = int(filled.any(axis=0).sum()), int(filled.any(axis=1).sum())
     if not SHEET[0] <= filled.mean() <= SHEET[1] or piece.sum() < WHOLE * filled.sum():
@@ -105,13 +113,15 @@ def _sheet(mask: Mask) -> Mask | None:
         return None
     side = min(wide, tall)
     size = 2 * max(1, round(RIM * side)) + 1
-    inner: Mask = sliding(sliding(filled, size, np.minimum, 0), size, np.minimum, 1)
+    inner: Mask = rank_filter(rank_filter(filled, size, np.minimum, 0), size, np.minimum, 1)
     return inner if inner.any() else None
 
 
 def _smallest_box(piece: Mask) -> float:
     """The area of the smallest rectangle around it, turned in steps of five degrees."""
-    rows, columns = np.nonzero(piece & ~sliding(piece, 3, np.minimum, 0) | piece & ~sliding(piece, 3, np.minimum, 1))
+    rows, columns = np.nonzero(
+        piece & ~rank_filter(piece, 3, np.minimum, 0) | piece & ~rank_filter(piece, 3, np.minimum, 1)
+    )
     angles = np.radians(np.arange(0, 90, 5))[:, None]
     along = columns * np.cos(angles) + rows * np.sin(angles)
     across = rows * np.cos(angles) - columns * np.sin(angles)

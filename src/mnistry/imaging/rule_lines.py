@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging.connected_components import Blobs, Mask, find_blobs, sliding, united
+from mnistry.imaging.connected_components import Components, Mask, find_components, rank_filter, union_find
 
 STEEPEST = 0.25  # of a line: pixels down for one across
 FLAT_LENGTH = 12  # times its thickness: the shortest line across
@@ -28,24 +28,24 @@ class Pieces:
     area: NDArray[np.intp]
 
 
-def without_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
+def remove_rule_lines(mask: Mask, ink: NDArray[np.float32]) -> Mask:
     """The mask (height, width) without long thin lines, horizontal or vertical, that run out of the picture.
 
     `ink` tells how strong the ink is in each pixel: a stroke that is stronger than the line stays where it lies on it.
     """
-    flat = _without_flat_lines(mask, ink, FLAT_LENGTH)
+    flat = _remove_flat_lines(mask, ink, FLAT_LENGTH)
     return np.ascontiguousarray(
-        _without_flat_lines(np.ascontiguousarray(flat.T), np.ascontiguousarray(ink.T), UPRIGHT_LENGTH).T
+        _remove_flat_lines(np.ascontiguousarray(flat.T), np.ascontiguousarray(ink.T), UPRIGHT_LENGTH).T
     )
 
 
-def _without_flat_lines(mask: Mask, ink: NDArray[np.float32], shortest: float) -> Mask:
+def _remove_flat_lines(mask: Mask, ink: NDArray[np.float32], shortest: float) -> Mask:
     height, width = mask.shape
     thick = _thickness(mask)
     if not thick:
         return mask
     thin = _not_higher(mask, thick)  # no more than about `thick` pixels high
-    pieces = _pieces(find_blobs(_opened(thin, 2 * thick | 1, 1)), thick)
+    pieces = _pieces(find_components(_opening(thin, 2 * thick | 1, 1)), thick)
     kept, columns, band = mask, np.arange(width), np.arange(-thick, thick + 1)[:, None]
     chains = _chains(pieces, thick, mask.shape)
     if not chains:
@@ -92,32 +92,35 @@ def _not_higher(mask: Mask, most: int) -> Mask:
     """The parts of the mask that are at most about so many pixels from top to bottom; beyond the border is paper."""
     size = (most + 1) | 1
     padded = np.pad(mask, ((size, size), (0, 0)))
-    low: Mask = mask & ~_opened(padded, size, 0)[size:-size]
+    low: Mask = mask & ~_opening(padded, size, 0)[size:-size]
     return low
 
 
-def _opened(mask: Mask, size: int, axis: int) -> Mask:
+def _opening(mask: Mask, size: int, axis: int) -> Mask:
     """The parts of the mask that are at least `size` (odd) pixels long along the axis."""
-    opened: Mask = sliding(sliding(mask, size, np.minimum, axis), size, np.maximum, axis)
-    return opened
+    opening: Mask = rank_filter(rank_filter(mask, size, np.minimum, axis), size, np.maximum, axis)
+    return opening
 
 
-def _pieces(blobs: Blobs, thick: int) -> Pieces:
+def _pieces(components: Components, thick: int) -> Pieces:
     """Straight lines through the pieces that are flat and long enough to have a direction."""
-    n, lengths = blobs.n, blobs.ends - blobs.starts
-    weight = np.maximum(blobs.area, 1)
-    middle = (blobs.starts + blobs.ends - 1) / 2
-    x = np.bincount(blobs.labels, middle * lengths, n) / weight
-    y = np.bincount(blobs.labels, blobs.rows * lengths, n) / weight
-    across = middle - x[blobs.labels]
-    xx = np.bincount(blobs.labels, (across**2 + lengths**2 / 12) * lengths, n)
-    xy = np.bincount(blobs.labels, across * (blobs.rows - y[blobs.labels]) * lengths, n)
+    n, lengths = components.n, components.ends - components.starts
+    weight = np.maximum(components.area, 1)
+    middle = (components.starts + components.ends - 1) / 2
+    x = np.bincount(components.labels, middle * lengths, n) / weight
+    y = np.bincount(components.labels, components.rows * lengths, n) / weight
+    across = middle - x[components.labels]
+    xx = np.bincount(components.labels, (across**2 + lengths**2 / 12) * lengths, n)
+    xy = np.bincount(components.labels, across * (components.rows - y[components.labels]) * lengths, n)
     slope = xy / np.maximum(xx, 1)
-    size = blobs.right - blobs.left
-    flat = (abs(slope) <= STEEPEST) & (blobs.bottom - blobs.top <= STEEPEST * size + thick) & (size >= 2 * thick)
+    size = components.right - components.left
+    flat = (
+        (abs(slope) <= STEEPEST) & (components.bottom - components.top <= STEEPEST * size + thick) & (size >= 2 * thick)
+    )
     return Pieces(
-        blobs.left[flat], blobs.right[flat] - 1,
-        (y - slope * (x - blobs.left))[flat], (y + slope * (blobs.right - 1 - x))[flat], blobs.area[flat],
+        components.left[flat], components.right[flat] - 1,
+        (y - slope * (x - components.left))[flat], (y + slope * (components.right - 1 - x))[flat],
+        components.area[flat],
     )  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def _chains(pieces: Pieces, thick: int, shape: tuple[int, int]) -> list[NDArray[
         (pieces.area[:, None] > pieces.area[None]), slope[:, None], slope[None]
     )
     near = (gap > -thick) & (gap <= REACH * width) & (abs(pieces.y_left[None] - expected) <= thick)
-    labels, groups = united(n, np.argwhere(near))
+    labels, groups = union_find(n, np.argwhere(near))
     chains = [np.flatnonzero(labels == group) for group in range(groups)]
     long = [(pieces.right - pieces.left)[chain].sum() >= SEEN * width for chain in chains]
     nearest = np.minimum(np.minimum(pieces.y_left, pieces.y_right), height - np.maximum(pieces.y_left, pieces.y_right))

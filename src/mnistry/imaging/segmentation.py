@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging.connected_components import Blobs, united
+from mnistry.imaging.connected_components import Components, union_find
 
-MOST_BLOBS = 400  # of the largest; more is a texture
+MOST_COMPONENTS = 400  # of the largest; more is a texture
 SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
 SLIGHT = 0.06  # of the usual ink: what has less is a scrap of something else, not even a 1
 FEW = 4  # pieces: no more than one broken digit has
@@ -27,40 +27,40 @@ SLOPES = (-0.5, -0.25, 0.0, 0.25, 0.5)  # pixels to the left for one down
 
 
 @dataclass(frozen=True)
-class Segment:
-    """What may be one digit, or several that touch: its box (left, top, right, bottom) and the blobs in it."""
+class ComponentGroup:
+    """What may be one digit, or several that touch: its box (left, top, right, bottom) and the components in it."""
 
     box: tuple[int, int, int, int]
-    blobs: NDArray[np.intp]
+    components: NDArray[np.intp]
 
 
-def find_segments(blobs: Blobs, stroke: float) -> list[list[Segment]]:
+def group_components(components: Components, stroke: float) -> list[list[ComponentGroup]]:
     """Rows of segments in reading order; `stroke` is the usual width of a stroke in pixels."""
-    if blobs.n == 1:
-        box = int(blobs.left[0]), int(blobs.top[0]), int(blobs.right[0]), int(blobs.bottom[0])
-        return [[Segment(box, np.zeros(1, np.intp))]]
-    chosen = np.argsort(-blobs.area, kind="stable")[:MOST_BLOBS]
-    boxes = np.stack([blobs.left, blobs.top, blobs.right, blobs.bottom], axis=1)[chosen]
-    usual = usual_height(boxes, blobs.area[chosen])
-    labels, n = united(len(chosen), np.argwhere(_together(boxes, usual, stroke)))
+    if components.n == 1:
+        box = int(components.left[0]), int(components.top[0]), int(components.right[0]), int(components.bottom[0])
+        return [[ComponentGroup(box, np.zeros(1, np.intp))]]
+    chosen = np.argsort(-components.area, kind="stable")[:MOST_COMPONENTS]
+    boxes = np.stack([components.left, components.top, components.right, components.bottom], axis=1)[chosen]
+    usual = usual_height(boxes, components.area[chosen])
+    labels, n = union_find(len(chosen), np.argwhere(_together(boxes, usual, stroke)))
     joined = np.stack([_outer(boxes[labels == k]) for k in range(n)])
     height = joined[:, 3] - joined[:, 1]
-    area = np.bincount(labels, blobs.area[chosen], n)
+    area = np.bincount(labels, components.area[chosen], n)
     usual = usual_height(joined, area)
     order = np.argsort(area)
     usual_area = area[order[np.searchsorted(np.cumsum(area[order]), area.sum() / 2)]]  # what most of the ink stands in
     kept = (height >= SMALL * usual) & (area >= SLIGHT * usual_area)
-    digits = [Segment(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(kept)]
+    digits = [ComponentGroup(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(kept)]
     return _rows(digits)
 
 
-def near(a: Segment, b: Segment) -> bool:
+def near(a: ComponentGroup, b: ComponentGroup) -> bool:
     """Whether two neighbours in a row might be strokes of one digit."""
     left, top, right, bottom = around(a, b)
     return b.box[0] - a.box[2] <= STROKES_APART * (bottom - top) and right - left <= WIDEST * (bottom - top)
 
 
-def around(a: Segment, b: Segment) -> tuple[int, int, int, int]:
+def around(a: ComponentGroup, b: ComponentGroup) -> tuple[int, int, int, int]:
     """The box of both."""
     return _as_box(_outer(np.array([a.box, b.box])))
 
@@ -82,7 +82,7 @@ def usual_height(boxes: NDArray[np.intp], area: NDArray[Any]) -> float:
 
 
 def _together(boxes: NDArray[np.intp], usual: float, stroke: float) -> NDArray[np.bool_]:
-    """Which blobs belong to one digit: (n, n)."""
+    """Which components belong to one digit: (n, n)."""
     left, top, right, bottom = (boxes[:, k].astype(np.float64) for k in range(4))
     width, height = right - left, bottom - top
     gap_x = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
@@ -123,7 +123,7 @@ def _outer(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def _rows(digits: list[Segment]) -> list[list[Segment]]:
+def _rows(digits: list[ComponentGroup]) -> list[list[ComponentGroup]]:
     """Rows from top to bottom, each from left to right; a row may slant, its neighbours decide."""
     n = len(digits)
     if n < 2:
@@ -135,7 +135,7 @@ def _rows(digits: list[Segment]) -> list[list[Segment]]:
     far = np.where(beside, x[None] - x[:, None], np.inf)
     nearest = far.argmin(axis=1)
     linked = far[np.arange(n), nearest] < 5 * float(np.median(height))
-    labels, rows = united(n, np.stack([np.arange(n), nearest], axis=1)[linked])
+    labels, rows = union_find(n, np.stack([np.arange(n), nearest], axis=1)[linked])
     found = [sorted(np.flatnonzero(labels == row), key=lambda k: x[k]) for row in range(rows)]
     found.sort(key=lambda row: float(np.mean([top[k] + bottom[k] for k in row])))
     return [[digits[k] for k in row] for row in found]

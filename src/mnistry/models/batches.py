@@ -21,8 +21,8 @@ FLOOR = 1e-20  # of a probability whose logarithm is taken
 class Digits:
     """Images and their labels; every batch is changed anew."""
 
-    def __init__(self, X: Images, y: Labels, craft: Augmentation, generator: np.random.Generator) -> None:
-        self.images, self.craft, self.generator = X, craft, generator
+    def __init__(self, X: Images, y: Labels, augmentation: Augmentation, generator: np.random.Generator) -> None:
+        self.images, self.augmentation, self.generator = X, augmentation, generator
         self.targets = np.eye(10, dtype=np.float32)[y]
 
     def __len__(self) -> int:
@@ -30,10 +30,10 @@ class Digits:
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """The images at these places, changed, and their targets (n, 10)."""
-        return self.craft.batch(self.images[chosen], self.generator), self.targets[chosen]
+        return self.augmentation.batch(self.images[chosen], self.generator), self.targets[chosen]
 
 
-class Taught(Digits):
+class Distilled(Digits):
     """The same with a teacher's probabilities: `views` changed copies of every image, which it sees once beforehand.
 
     A student learns most from a teacher that has seen the very same picture (Beyer et al. 2022, "Knowledge
@@ -41,16 +41,22 @@ class Taught(Digits):
     """
 
     def __init__(
-        self, X: Images, y: Labels, teacher: Path, craft: Augmentation, views: int, generator: np.random.Generator
+        self,
+        X: Images,
+        y: Labels,
+        teacher: Path,
+        augmentation: Augmentation,
+        views: int,
+        generator: np.random.Generator,
     ) -> None:
-        super().__init__(X, y, craft, generator)
+        super().__init__(X, y, augmentation, generator)
         if not teacher.is_file():
             raise InputError(
                 f"The teacher is the ONNX file of a trained model, and there is none at {str(teacher)!r}: "
                 "mnistry train trains the teacher that a recipe names, and --set teacher= learns from the labels."
             )
         model = Reader(teacher)
-        self.views = [craft.batch(X, generator) for _ in range(views)]
+        self.views = [augmentation.batch(X, generator) for _ in range(views)]
         self.answers = [model.predict_proba(images) for images in self.views]
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
@@ -63,20 +69,20 @@ class Taught(Digits):
 class Mixed(Digits):
     """Digits among pictures of what is no digit, `share` of them for each digit; for a network with two outputs.
 
-    Digits that a teacher has seen are `taught`: half of a target is then what it says, and half the label.
+    Digits that a teacher has seen are `distilled`: half of a target is then what it says, and half the label.
     """
 
     def __init__(
         self,
         X: Images,
         y: Labels,
-        craft: Augmentation,
+        augmentation: Augmentation,
         share: float,
         generator: np.random.Generator,
-        taught: Taught | None = None,
+        distilled: Distilled | None = None,
     ) -> None:
-        super().__init__(X, y, craft, generator)
-        self.taught = taught
+        super().__init__(X, y, augmentation, generator)
+        self.distilled = distilled
         self.share = share
         n = max(1, round(share * len(X)))
         self.pairs = pairs(round(PAIRS * n), X, y, generator) if round(PAIRS * n) else X[:0]
@@ -99,11 +105,11 @@ class Mixed(Digits):
         n = max(1, round(self.share * len(chosen)))
         others = self.others[self.generator.integers(len(self.others), size=n)]
         classes = self.targets[chosen]
-        if self.taught is None:
-            images = self.craft.batch(np.concatenate([self.images[chosen], others]), self.generator)
+        if self.distilled is None:
+            images = self.augmentation.batch(np.concatenate([self.images[chosen], others]), self.generator)
         else:
-            seen, said = self.taught.batch(chosen)
-            images = np.concatenate([seen, self.craft.batch(others, self.generator)])
+            seen, said = self.distilled.batch(chosen)
+            images = np.concatenate([seen, self.augmentation.batch(others, self.generator)])
             classes = (classes + said) / 2
         classes = np.concatenate([classes, np.full((n, 10), 0.1, np.float32)])
         is_digit = np.repeat(np.array([1, 0], np.float32), [len(chosen), n])

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from mnistry.data.augmentation import Augmentation
-from mnistry.data.corruptions import spoilt
+from mnistry.data.corruptions import corrupt
 from mnistry.data.handwriting_styles import european, with_neighbours
 from mnistry.models.backend import enough_memory, load_keras, precision, seeded
 from mnistry.models.base import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
-from mnistry.models.batches import Digits, Mixed, Taught, divergence
+from mnistry.models.batches import Digits, Distilled, Mixed, divergence
 from mnistry.settings import MnistryError
 
 SETTLING = 100  # batches from which batch norm's statistics are taken anew
@@ -136,17 +136,17 @@ class NeuralClassifier(DigitClassifier):
     def _digits(self, X: Images, y: Labels) -> Digits:
         """What the batches are taken from: digits that change each time, or those that a teacher has seen."""
         generator = np.random.default_rng(np.random.randint(2**31))  # from the seeded global state
-        craft = Augmentation(
+        augmentation = Augmentation(
             self.rotation, self.shift, self.zoom, self.shear, self.elastic, self.erase, self.stroke, self.blur
         )
         if self.european:
             X = european(X, y, self.european, generator)
         if self.neighbours:
             X = with_neighbours(X, self.neighbours, generator)
-        taught = Taught(X, y, Path(self.teacher), craft, self.views, generator) if self.teacher else None
+        distilled = Distilled(X, y, Path(self.teacher), augmentation, self.views, generator) if self.teacher else None
         if self.outliers:
-            return Mixed(X, y, craft, self.outliers, generator, taught)
-        return taught or Digits(X, y, craft, generator)
+            return Mixed(X, y, augmentation, self.outliers, generator, distilled)
+        return distilled or Digits(X, y, augmentation, generator)
 
     def _proba(self, X: Images) -> NDArray[np.float32]:
         return self._answers(X)[0]
@@ -330,7 +330,7 @@ def _batches(keras: ModuleType, digits: Digits, size: int, share: float) -> Any:
 
         def __getitem__(self, index: int) -> tuple[Any, ...]:
             images, *rest = digits.batch(self.order[index * size : (index + 1) * size])
-            return (spoilt(images, share, digits.generator) if share else images, *rest)
+            return (corrupt(images, share, digits.generator) if share else images, *rest)
 
     return Batches()
 

@@ -1,7 +1,9 @@
 """The recipes: which network or estimator to build, and with which settings to fit it. A light table to import."""
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -230,7 +232,22 @@ def load_classifier(path: Path) -> Any:
         return load_neural(path)
     import joblib
 
-    return joblib.load(path)
+    with _old_names():
+        return joblib.load(path)
+
+
+@contextmanager
+def _old_names() -> Iterator[None]:
+    """Let runs of version 0.1.0 be loaded, whose classifiers name the modules as they were then."""
+    from mnistry.models import classical, estimators
+
+    old = {"mnistry.classical": classical, "mnistry.estimators": estimators}
+    sys.modules.update(old)
+    try:
+        yield
+    finally:
+        for name in old:
+            del sys.modules[name]
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.imaging.binarization import EDGE, SMALLEST_PHOTO, Ink, find_ink
-from mnistry.imaging.connected_components import Blobs, Mask, find_blobs, level, sliding
+from mnistry.imaging.binarization import EDGE, SMALLEST_PHOTO, Ink, binarize
+from mnistry.imaging.connected_components import Components, Mask, find_components, quantile, rank_filter
 from mnistry.imaging.decode import PictureError, Source, open_picture
-from mnistry.imaging.normalization import BOX, mnist_form
-from mnistry.imaging.page_detection import sheets, without_frames
-from mnistry.imaging.rule_lines import without_lines
+from mnistry.imaging.normalization import BOX, normalize
+from mnistry.imaging.page_detection import find_pages, remove_frames
+from mnistry.imaging.rule_lines import remove_rule_lines
 from mnistry.imaging.segmentation import (
-    Segment,
+    ComponentGroup,
     around,
     crossed_strokes,
-    find_segments,
+    group_components,
     near,
     propose_cuts,
     side_of_cuts,
@@ -29,12 +29,12 @@ from mnistry.imaging.segmentation import (
 __all__ = [
     "Box",
     "Crop",
-    "Glyph",
     "PictureError",
-    "Slices",
+    "Segment",
+    "SegmentationGraph",
     "Source",
     "find_digits",
-    "find_glyphs",
+    "find_segments",
     "open_picture",
     "views",
 ]
@@ -58,7 +58,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Slices:
+class SegmentationGraph:
     """A piece of writing cut into `parts` slices from left to right, and what they make.
 
     `crops[i, j]` is what the slices from i up to j (exclusive) make; what can be no digit is missing. `crossed[k]` is
@@ -73,7 +73,7 @@ class Slices:
 
 
 @dataclass(frozen=True)
-class Glyph:
+class Segment:
     """A connected piece of writing: one digit, `whole`, or some that touch.
 
     `ink` is its own, cut out of the picture; `stroke` is the usual width of strokes there; `crop` brings a part of the
@@ -85,9 +85,9 @@ class Glyph:
     ink: Ink
     stroke: float
     crop: Callable[[Ink], Crop]
-    joined: "Glyph | None" = None
+    joined: "Segment | None" = None
 
-    def slices(self) -> Slices | None:
+    def slices(self) -> SegmentationGraph | None:
         """The ways to part it, or None where it is too narrow for two digits."""
         cuts = propose_cuts(self.ink, self.stroke)
         if not cuts:
@@ -103,7 +103,7 @@ class Glyph:
                 soft = inside | (~marked & (sides >= i) & (sides < j))
                 crops[i, j] = self.crop(np.where(soft, self.ink, np.float32(0)))
         scraps = frozenset(i for i in range(n) if _height((sides == i) & marked) < SCRAP * len(marked))
-        return Slices(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), scraps)
+        return SegmentationGraph(n, crops, tuple(crossed_strokes(marked, cut) for cut in cuts), scraps)
 
 
 def find_digits(source: Source) -> list[Crop]:
@@ -112,76 +112,76 @@ def find_digits(source: Source) -> list[Crop]:
     `source` is a path, the bytes of a file, a Pillow image or an array: (height, width) or (height, width, 3 or 4),
     bool, uint8, uint16 or float from 0 to 1. Raises PictureError.
     """
-    return [glyph.whole for row in find_glyphs(source) for glyph in row]
+    return [segment.whole for row in find_segments(source) for segment in row]
 
 
-def find_glyphs(source: Source) -> list[list[Glyph]]:
+def find_segments(source: Source) -> list[list[Segment]]:
     """Find the rows of writing in a picture, each from left to right; see `find_digits`. Raises PictureError."""
     return next(views(source))
 
 
-def views(source: Source) -> Iterator[list[list[Glyph]]]:
+def views(source: Source) -> Iterator[list[list[Segment]]]:
     """The rows of writing in a picture, and then those in each sheet of paper that it may show. Raises PictureError."""
     image, size = open_picture(source)
     pixels = np.asarray(image)
     yield _rows(pixels, size)
     if min(pixels.shape[:2]) >= SMALLEST_PHOTO:
-        yield from (_rows(sheet, size) for sheet in sheets(pixels))
+        yield from (_rows(page, size) for page in find_pages(pixels))
 
 
-def _rows(pixels: NDArray[np.uint8], size: tuple[int, int]) -> list[list[Glyph]]:
-    ink = find_ink(pixels)
+def _rows(pixels: NDArray[np.uint8], size: tuple[int, int]) -> list[list[Segment]]:
+    ink = binarize(pixels)
     mask = ink >= EDGE
     if not mask.any():
         return []
     if min(mask.shape) >= SMALLEST_PHOTO:
-        mask = without_lines(without_frames(mask), ink)
-    return _Page(ink, find_blobs(mask), size).rows()
+        mask = remove_rule_lines(remove_frames(mask), ink)
+    return _Page(ink, find_components(mask), size).rows()
 
 
 class _Page:
-    """The ink of a picture and the blobs in it."""
+    """The ink of a picture and the components in it."""
 
-    def __init__(self, ink: Ink, blobs: Blobs, size: tuple[int, int]) -> None:
+    def __init__(self, ink: Ink, components: Components, size: tuple[int, int]) -> None:
         self.ink, self.size, self.stroke = ink, size, 1.0
-        self.blobs = blobs
-        if blobs.n:
-            self.blobs = blobs.chosen(_of_strokes(blobs, ink)) if blobs.n > 1 else blobs
-            self.stroke = _usual_stroke(self.blobs)
+        self.components = components
+        if components.n:
+            self.components = components.chosen(_of_strokes(components, ink)) if components.n > 1 else components
+            self.stroke = _usual_stroke(self.components)
 
-    def rows(self) -> list[list[Glyph]]:
-        if not self.blobs.n:
+    def rows(self) -> list[list[Segment]]:
+        if not self.components.n:
             return []
-        rows = find_segments(self.blobs, self.stroke)
-        numbers = np.zeros(self.blobs.n, np.int32)  # 0: ink that belongs to no digit
+        rows = group_components(self.components, self.stroke)
+        numbers = np.zeros(self.components.n, np.int32)  # 0: ink that belongs to no digit
         segments = [segment for row in rows for segment in row]
         for number, segment in enumerate(segments, 1):
-            numbers[segment.blobs] = number
-        painted = self.blobs.paint(np.where(numbers > 0, numbers, -1))
+            numbers[segment.components] = number
+        painted = self.components.paint(np.where(numbers > 0, numbers, -1))
         found, number = [], 0
         for row in rows:
             found.append([self._with_next(row[k : k + 2], painted, number + k + 1) for k in range(len(row))])
             number += len(row)
         return found
 
-    def _with_next(self, segments: list[Segment], painted: NDArray[np.int32], number: int) -> Glyph:
-        """A segment's glyph, and where the next one is near both in one."""
-        glyph = self._glyph(segments[0], painted, number)
+    def _with_next(self, segments: list[ComponentGroup], painted: NDArray[np.int32], number: int) -> Segment:
+        """A segment's segment, and where the next one is near both in one."""
+        segment = self._segment(segments[0], painted, number)
         if len(segments) == 1 or not near(*segments):
-            return glyph
-        both = Segment(around(*segments), np.concatenate([segment.blobs for segment in segments]))
+            return segment
+        both = ComponentGroup(around(*segments), np.concatenate([segment.components for segment in segments]))
         pair = np.where(painted == number + 1, np.int32(number), painted)
-        return replace(glyph, joined=self._glyph(both, pair, number))
+        return replace(segment, joined=self._segment(both, pair, number))
 
-    def _glyph(self, segment: Segment, painted: NDArray[np.int32], number: int) -> Glyph:
+    def _segment(self, segment: ComponentGroup, painted: NDArray[np.int32], number: int) -> Segment:
         """Cut a segment out, with the soft edge of its strokes and without its neighbours' ink."""
         reach = max(1, round(self.stroke / 3))
         left, top = max(segment.box[0] - reach, 0), max(segment.box[1] - reach, 0)
         window = (slice(top, segment.box[3] + reach), slice(left, segment.box[2] + reach))
         own = painted[window] == number
-        own = sliding(sliding(own, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
+        own = rank_filter(rank_filter(own, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
         own &= (painted[window] == 0) | (painted[window] == number)
-        full = level(self.ink[window][painted[window] == number], 0.9)  # what most of the stroke has
+        full = quantile(self.ink[window][painted[window] == number], 0.9)  # what most of the stroke has
         ink = np.where(own, (self.ink[window] / np.float32(full)).clip(0, 1), np.float32(0))
         scale = max(1, min(len(ink) // FINE, int(self.stroke / 2)))
         crop = partial(self._crop, left, top, scale)
@@ -190,24 +190,24 @@ class _Page:
         down = slice(max(segment.box[1] - 1, 0), min(segment.box[3] + 1, height))
         across = slice(max(segment.box[0] - 1, 0), min(segment.box[2] + 1, width))
         whole = Crop(_box(down, across, self.ink.shape, self.size), crop(ink).image)  # finer than the reduced ink
-        return Glyph(whole, ink, self.stroke / scale, crop)
+        return Segment(whole, ink, self.stroke / scale, crop)
 
     def _crop(self, left: int, top: int, scale: int, ink: Ink) -> Crop:
         edge: Mask = ink >= EDGE
         rows, columns = _reach(edge.any(axis=1)), _reach(edge.any(axis=0))
-        image = mnist_form(thickened(ink[rows, columns]))
+        image = normalize(thickened(ink[rows, columns]))
         height, width = self.ink.shape
         down = slice(rows.start * scale + top, min(rows.stop * scale + top, height))
         across = slice(columns.start * scale + left, min(columns.stop * scale + left, width))
         return Crop(_box(down, across, self.ink.shape, self.size), image)
 
 
-def _of_strokes(blobs: Blobs, ink: Ink) -> Mask:
+def _of_strokes(components: Components, ink: Ink) -> Mask:
     """Which pieces are neither faint nor, in photos, the edge of something on the border."""
-    means = blobs.means(ink)
-    kept: Mask = means >= FAINT * np.average(means, weights=blobs.area)
+    means = components.means(ink)
+    kept: Mask = means >= FAINT * np.average(means, weights=components.area)
     if min(ink.shape) >= SMALLEST_PHOTO:
-        inside = kept & (blobs.along_border() < ALONG)
+        inside = kept & (components.along_border() < ALONG)
         return inside if inside.any() else kept
     return kept
 
@@ -228,10 +228,10 @@ def _height(mask: Mask) -> int:
 
 def _without_scraps(mask: Mask) -> Mask:
     """A part of a segment without what a cut left of its neighbours."""
-    blobs = find_blobs(mask)
-    if blobs.n < 2:
+    components = find_components(mask)
+    if components.n < 2:
         return mask
-    kept: Mask = blobs.paint((blobs.area >= LEAST * blobs.area.max()).astype(np.int32)) > 0
+    kept: Mask = components.paint((components.area >= LEAST * components.area.max()).astype(np.int32)) > 0
     return kept
 
 
@@ -244,10 +244,10 @@ def _may_be_digit(mask: Mask, height: int) -> bool:
     return tall >= 0.5 * height and wide <= 1.6 * tall
 
 
-def _usual_stroke(blobs: Blobs) -> float:
+def _usual_stroke(components: Components) -> float:
     """The width that most strokes have: a median over runs, of which flat strokes have few."""
-    large = blobs.area[blobs.labels] >= blobs.area.max() / 10
-    return float(level((blobs.ends - blobs.starts)[large], 0.5))
+    large = components.area[components.labels] >= components.area.max() / 10
+    return float(quantile((components.ends - components.starts)[large], 0.5))
 
 
 def thickened(ink: Ink) -> Ink:
@@ -260,7 +260,7 @@ def thickened(ink: Ink) -> Ink:
         return ink
     reach = math.ceil(missing / 2)
     padded = np.pad(ink, reach)
-    wide = sliding(sliding(padded, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
+    wide = rank_filter(rank_filter(padded, 2 * reach + 1, np.maximum, 0), 2 * reach + 1, np.maximum, 1)
     thick: Ink = padded + (wide - padded) * np.float32(missing / 2 / reach)  # a part of a pixel as a soft edge
     return thick
 

@@ -21,7 +21,7 @@ from mnistry.settings import MnistryError, Settings
 from mnistry.training.runs import Run, find_finished, open_run, write_json, writing
 from mnistry.training.train import identity
 
-Tell = Callable[[str], None]
+Callback = Callable[[str], None]
 MOST_SEEDS = 1000
 PATIENCE = 10  # seconds that a training has to tidy up when it is told to end
 
@@ -31,7 +31,7 @@ class TrainingFailedError(MnistryError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlannedRun:
     """A recipe with one seed, and its run where that is finished already."""
 
     recipe: Recipe
@@ -44,7 +44,7 @@ def compare(
     seeds: int | Sequence[int] | None = None,
     dataset: str | Dataset = "auto",
     settings: Settings | None = None,
-    tell: Tell | None = None,
+    callback: Callback | None = None,
 ) -> Comparison:
     """Train what is missing, and set the recipes side by side.
 
@@ -52,7 +52,7 @@ def compare(
     the recipe's own number of epochs, and its test digits are read once. `seeds` is how many runs of each recipe, or
     which; None takes each recipe's own number. A recipe whose own number is 1 is always run once. Runs under
     MNISTRY_HOME are taken as they are, so that after an interruption it goes on where it stopped; one recipe's failure
-    leaves the others alone. `tell` is given what happens, line by line. Raises MnistryError if none could be trained.
+    leaves the others alone. `callback` gets what happens, line by line. Raises MnistryError if none could be trained.
     """
     settings = settings or Settings.from_environment()
     data = dataset if isinstance(dataset, Dataset) else load(dataset, settings=settings)
@@ -60,7 +60,7 @@ def compare(
         raise MnistryError(
             "A comparison learns from all training digits: load the data set without a validation split."
         )
-    runs, failed = fulfil(plan(recipes, seeds, data, settings, tell), data, settings, tell)
+    runs, failed = train_missing(plan(recipes, seeds, data, settings, callback), data, settings, callback)
     if not runs:
         reasons = "; ".join(f"{failure['recipe']}: {failure['reason']}" for failure in failed)
         raise MnistryError(f"No recipe could be trained, so there is nothing to compare. {reasons}")
@@ -72,47 +72,47 @@ def plan(
     seeds: int | Sequence[int] | None,
     data: Dataset,
     settings: Settings,
-    tell: Tell | None = None,
-) -> list[Wanted]:
+    callback: Callback | None = None,
+) -> list[PlannedRun]:
     """Every run that the comparison wants, in the table's order: what builds on other recipes comes after them.
 
     Raises MnistryError.
     """
     names = {find_recipe(name).name for name in recipes} or set(RECIPES)
     return [
-        Wanted(recipe, seed, find_finished(settings.runs, identity(recipe, seed, data), tell))
+        PlannedRun(recipe, seed, find_finished(settings.runs, identity(recipe, seed, data), callback))
         for recipe in RECIPES.values()
         if recipe.name in names
         for seed in _seeds(recipe, seeds)
     ]
 
 
-def fulfil(
-    wanted: Sequence[Wanted], data: Dataset, settings: Settings, tell: Tell | None = None
+def train_missing(
+    planned: Sequence[PlannedRun], data: Dataset, settings: Settings, callback: Callback | None = None
 ) -> tuple[dict[str, list[Run]], list[dict[str, str]]]:
     """Train what is missing; the runs of each recipe, and of those that failed the reason."""
-    tell_all = tell or (lambda _: None)
+    tell_all = callback or (lambda _: None)
     runs: dict[str, list[Run]] = {}
     failed: dict[str, str] = {}
-    missing = [one for one in wanted if one.run is None]
-    tell_all(_outlook(len(wanted), missing))
+    missing = [one for one in planned if one.run is None]
+    tell_all(_outlook(len(planned), missing))
     try:
-        for one in wanted:
+        for one in planned:
             if one.recipe.name in failed:  # its other seeds would fail alike
                 continue
             try:
                 if one.run is None:
                     number = missing.index(one) + 1
                     tell_all(f"Training {one.recipe.name}, seed {one.seed} ({number} of {len(missing)})")
-                run = one.run or train_apart(one.recipe, one.seed, data.name, settings, tell is not None)
+                run = one.run or train_apart(one.recipe, one.seed, data.name, settings, callback is not None)
                 runs.setdefault(one.recipe.name, []).append(run)
             except TrainingFailedError as problem:
                 failed[one.recipe.name] = str(problem)
                 tell_all(f"{one.recipe.name}, seed {one.seed}, failed: {problem}")
     except (KeyboardInterrupt, SystemExit):
         kept = {(run.info["recipe"], run.info["seed"]) for theirs in runs.values() for run in theirs}
-        kept |= {(one.recipe.name, one.seed) for one in wanted if one.run}
-        tell_all(f"{len(kept)} of {len(wanted)} runs are finished and kept: the same command goes on from there.")
+        kept |= {(one.recipe.name, one.seed) for one in planned if one.run}
+        tell_all(f"{len(kept)} of {len(planned)} runs are finished and kept: the same command goes on from there.")
         raise
     return runs, [{"recipe": name, "reason": reason} for name, reason in failed.items()]
 
@@ -195,7 +195,7 @@ def _seeds(recipe: Recipe, seeds: int | Sequence[int] | None) -> list[int]:
     return listed[:1] if recipe.seeds == 1 else listed
 
 
-def _outlook(n: int, missing: Sequence[Wanted]) -> str:
+def _outlook(n: int, missing: Sequence[PlannedRun]) -> str:
     if not missing:
         return "Every run is finished already."
     seeds: dict[str, list[int]] = {}

@@ -75,7 +75,7 @@ def render(tuned: Tuned, done: Sequence[FrozenTrial], svg: Mapping[str, str]) ->
         style=style,
         store=tuned.store,
         summary=tuned.summary(),
-        keys=list(tuned.about["space"]),
+        keys=list(tuned.info["space"]),
         trials=[_row(trial) for trial in ordered[:SHOWN]],
         left_out=max(0, len(ordered) - SHOWN),
         svg=svg,

@@ -20,7 +20,7 @@ from mnistry.data.dataset import load
 from mnistry.models.backend import load_keras
 from mnistry.models.classical import flat
 from mnistry.models.neural import NeuralClassifier
-from mnistry.reading.reader import LEAST, Reader
+from mnistry.reading.reader import THRESHOLD, Reader
 from mnistry.settings import MnistryError, write_atomic
 from mnistry.training import onnx_graphs
 from mnistry.training.runs import MANIFEST, Run
@@ -96,7 +96,7 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     card = _card(run, model) | {"parity": parity}
     if reader.refuses:  # by the threshold of today
         proba = run.test_probabilities.max(axis=1) * reader.is_digit(images)
-        card["test"] |= {"threshold": LEAST, "kept": float(np.mean(proba >= LEAST))}
+        card["test"] |= {"threshold": THRESHOLD, "kept": float(np.mean(proba >= THRESHOLD))}
     write_atomic(target, model)
     write_atomic(target.with_suffix(".json"), json.dumps(card, indent=1).encode())
     return target, parity

@@ -15,36 +15,36 @@ import ray
 from ray.exceptions import RayError
 
 from mnistry.settings import MnistryError
-from mnistry.training.trial import Digits, Event, Order, run_trial
+from mnistry.training.trial import Digits, Event, Task, run_trial
 from mnistry.training.worker_pool import THREADS
 
 PATIENCE = 5.0  # seconds for the cluster's door to open
 DEFAULT_PORT = 6379
 
 
-class _Errand:
+class _TaskActor:
     """One trial in a Ray process: `next` passes the answer to the last event in and gives the next event."""
 
-    def __init__(self, order: Order, digits: Digits) -> None:
+    def __init__(self, task: Task, digits: Digits) -> None:
         os.environ.update(dict.fromkeys(THREADS, "1"))
         self._answers: SimpleQueue[bool] = SimpleQueue()
         self._events: SimpleQueue[Event] = SimpleQueue()
-        threading.Thread(target=self._work, args=(order, digits), daemon=True).start()
+        threading.Thread(target=self._work, args=(task, digits), daemon=True).start()
 
     def next(self, go_on: bool | None = None) -> Event:
         if go_on is not None:
             self._answers.put(go_on)
         return self._events.get()
 
-    def _work(self, order: Order, digits: Digits) -> None:
-        self._events.put(run_trial(order, lambda: digits, self._ask))
+    def _work(self, task: Task, digits: Digits) -> None:
+        self._events.put(run_trial(task, lambda: digits, self._ask))
 
     def _ask(self, epoch: int, accuracy: float) -> bool:
         self._events.put({"kind": "epoch", "epoch": epoch, "accuracy": accuracy})
         return self._answers.get()
 
 
-class RayCrew:
+class RayPool:
     """A crew on a Ray cluster; the leader alone speaks to the storage, and the digits travel through Ray."""
 
     def __init__(self, address: str, digits: Digits, most: int | None = None) -> None:
@@ -63,7 +63,7 @@ class RayCrew:
                 self._quiet.close()
                 raise
         self._digits = ray.put(digits)
-        self._errand: Any = ray.remote(num_cpus=1, max_restarts=0)(_Errand)
+        self._actor: Any = ray.remote(num_cpus=1, max_restarts=0)(_TaskActor)
         self._actors: dict[int, Any] = {}
         self._waiting: dict[Any, int] = {}
 
@@ -74,9 +74,9 @@ class RayCrew:
         cores = int(resources.get("CPU", 1))
         return max(1, cores if self._most is None else min(self._most, cores))
 
-    def start(self, number: int, order: Order) -> None:
+    def start(self, number: int, task: Task) -> None:
         """Begin a trial in a new process of the cluster."""
-        self._actors[number] = self._errand.remote(order, self._digits)
+        self._actors[number] = self._actor.remote(task, self._digits)
         self._waiting[self._actors[number].next.remote()] = number
 
     def answer(self, number: int, go_on: bool) -> None:

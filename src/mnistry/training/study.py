@@ -93,13 +93,13 @@ def reaching(store: Store) -> Iterator[None]:
         raise MnistryError(_sentence(store, problem)) from problem
 
 
-def create_study(store: Store, recipe: Recipe, about: Mapping[str, Any]) -> optuna.Study:
-    """Open the study for a search, or make it; `about` says what is searched and on which digits.
+def create_study(store: Store, recipe: Recipe, info: Mapping[str, Any]) -> optuna.Study:
+    """Open the study for a search, or make it; `info` says what is searched and on which digits.
 
     The recipe's own settings are the first trial, so that the best is never worse than they are. Raises MnistryError
     if the study searches anything else, or its storage cannot be used.
     """
-    about = {**about, "space": {key: str(domain) for key, domain in recipe.space.items()}}
+    info = {**info, "space": {key: str(domain) for key, domain in recipe.space.items()}}
     with reaching(store):
         storage = _open(store, create=True)
         try:
@@ -110,18 +110,18 @@ def create_study(store: Store, recipe: Recipe, about: Mapping[str, Any]) -> optu
         if known is None:
             if study.get_trials(deepcopy=False):
                 raise MnistryError(f"The study {store.name} in {store} is not mnistry's: take another --study.")
-            study.set_user_attr(KEY, about)
+            study.set_user_attr(KEY, info)
             start = {key: recipe.settings[key] for key in recipe.space}
             if all(value in recipe.space[key] for key, value in start.items()):
                 study.enqueue_trial(start)
-        elif difference := next((key for key in about if about[key] != known.get(key)), None):
+        elif difference := next((key for key in info if info[key] != known.get(key)), None):
             raise MnistryError(
                 f"The study {store.name} has {difference} {_words(known.get(difference))}, not "
-                f"{_words(about[difference])}: give the same options, or another name with --study."
+                f"{_words(info[difference])}: give the same options, or another name with --study."
             )
         # By number, so that a search that goes on does not draw the same settings again.
         study.sampler = optuna.samplers.TPESampler(
-            seed=about["seed"] + len(study.get_trials(deepcopy=False)), constant_liar=True
+            seed=info["seed"] + len(study.get_trials(deepcopy=False)), constant_liar=True
         )
         if not store.is_file:
             study.sampler.reseed_rng()  # leaders on several machines are not to draw the same
@@ -256,13 +256,13 @@ def best_settings(store: Store) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """A study's recipe, the settings of its best trial, and where they come from. Raises MnistryError."""
     study = open_study(store)
     with reaching(store):
-        about, winner = study.user_attrs[KEY], best(study.get_trials(deepcopy=False))
+        info, winner = study.user_attrs[KEY], best(study.get_trials(deepcopy=False))
     if winner is None:
         raise MnistryError(
-            f"The study {store.name} has no complete trial yet: mnistry tune {about['recipe']} goes on with it."
+            f"The study {store.name} has no complete trial yet: mnistry tune {info['recipe']} goes on with it."
         )
     origin = {"study": store.name, "trial": winner.number, "validation_accuracy": winner.value}
-    return about["recipe"], {**about["fixed"], **winner.params}, origin
+    return info["recipe"], {**info["fixed"], **winner.params}, origin
 
 
 def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -275,7 +275,7 @@ def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
 # --- Leaders ----------------------------------------------------------------------------------------------
 
 
-class Leader:
+class Coordinator:
     """One who leads a search, with signs of life in the study for those who lead it with us."""
 
     def __init__(self, study: optuna.Study) -> None:
@@ -285,7 +285,7 @@ class Leader:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True)
 
-    def __enter__(self) -> "Leader":
+    def __enter__(self) -> "Coordinator":
         self._thread.start()
         return self
 
@@ -302,14 +302,14 @@ class Leader:
             if self._is_dead(trial.user_attrs.get("leader", f"nobody of trial {trial.number}"), signs):
                 interrupt(self._study, trial)
 
-    def _is_dead(self, leader: str, signs: Mapping[str, Any]) -> bool:
+    def _is_dead(self, coordinator: str, signs: Mapping[str, Any]) -> bool:
         """A leader of this machine is dead when its process is; another one when it is silent by our own clock."""
-        sign = signs.get(f"leader {leader}")
-        known, since = self._seen.setdefault(leader, (sign, time.monotonic()))
+        sign = signs.get(f"leader {coordinator}")
+        known, since = self._seen.setdefault(coordinator, (sign, time.monotonic()))
         if known != sign:
-            self._seen[leader] = (sign, time.monotonic())
+            self._seen[coordinator] = (sign, time.monotonic())
             return False
-        return _is_gone(leader) or time.monotonic() - since > SILENCE
+        return _is_gone(coordinator) or time.monotonic() - since > SILENCE
 
     def _live(self) -> None:
         number = 0
@@ -319,9 +319,9 @@ class Leader:
                 self._study.set_user_attr(f"leader {self.name}", number)
 
 
-def _is_gone(leader: str) -> bool:
+def _is_gone(coordinator: str) -> bool:
     """Whether this leader was a process of this machine that has ended."""
-    node, _, rest = leader.rpartition(":")[0].rpartition(":")
+    node, _, rest = coordinator.rpartition(":")[0].rpartition(":")
     if node != platform.node() or os.name != "posix" or not rest.isdigit():
         return False
     if int(rest) == os.getpid():  # a container that was started again: the same number, another process

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mnistry.data.dataset import Dataset, load
 from mnistry.models.base import Progress
 from mnistry.models.recipes import RECIPES, Recipe, ensemble_members, find_recipe, load_classifier
-from mnistry.reading.reader import LEAST, Reader
+from mnistry.reading.reader import THRESHOLD, Reader
 from mnistry.settings import MnistryError, Settings
 from mnistry.training import metrics
 from mnistry.training.export import check_parity, to_onnx, with_metadata
@@ -166,7 +166,7 @@ def evaluate(run: Run | Path | str, data: Dataset | None = None) -> dict[str, An
 
 def _kept(proba: NDArray[np.float32], is_digit: NDArray[np.float32]) -> float:
     """The share of digits that a reader does not refuse."""
-    return float(np.mean(proba.max(axis=1) * is_digit >= LEAST))
+    return float(np.mean(proba.max(axis=1) * is_digit >= THRESHOLD))
 
 
 def _held_back(data: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:

@@ -27,7 +27,7 @@ Digits = tuple[Pair, Pair]  # to train on, to validate on; a search never sees t
 
 
 @dataclass(frozen=True)
-class Order:
+class Task:
     """A trial to run; with `rehearse`, only try whether each of these settings can be fitted at all."""
 
     recipe: str
@@ -46,17 +46,17 @@ class _EnoughError(Exception):
     """The rehearsal has seen that the fit begins."""
 
 
-def run_trial(order: Order, digits: Callable[[], Digits], go_on: Callable[[int, float], bool]) -> Event:
+def run_trial(task: Task, digits: Callable[[], Digits], go_on: Callable[[int, float], bool]) -> Event:
     """Fit and measure, and return the last event; `go_on(epoch, accuracy)` is asked after each epoch but the last."""
     try:
-        recipe = find_recipe(order.recipe).changed(order.settings)
+        recipe = find_recipe(task.recipe).changed(task.settings)
         training, held_back = digits()
     except MnistryError as problem:
         return {"kind": "broken", "reason": str(problem)}
     try:
-        if order.rehearse:
-            return _rehearse(recipe, order, training)
-        return _fit(recipe, order.seed, training, held_back, go_on)
+        if task.rehearse:
+            return _rehearse(recipe, task, training)
+        return _fit(recipe, task.seed, training, held_back, go_on)
     except _HopelessError:
         return {"kind": "pruned"}
     except InputError as problem:
@@ -72,11 +72,11 @@ def run_trial(order: Order, digits: Callable[[], Digits], go_on: Callable[[int, 
         return {"kind": "failed", "reason": f"{type(problem).__name__}: {first[:300]}"}
 
 
-def digits_of(order: Order) -> Digits:
+def digits_of(task: Task) -> Digits:
     """The training and validation digits of the order's split."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever leads the search has told of a stand-in
-        data = load(order.dataset, order.validation, order.seed)
+        data = load(task.dataset, task.validation, task.seed)
     return (data.train_images, data.train_labels), (data.validation_images, data.validation_labels)
 
 
@@ -98,16 +98,16 @@ def _fit(recipe: Recipe, seed: int, training: Pair, held_back: Pair, go_on: Call
     }
 
 
-def _rehearse(recipe: Recipe, order: Order, training: Pair) -> Event:
+def _rehearse(recipe: Recipe, task: Task, training: Pair) -> Event:
     """Begin to fit each of the settings on few digits: tells of what could never work before any trial is lost."""
 
     def progress(*_: Any) -> None:
         raise _EnoughError
 
     few = training[0][:REHEARSED], training[1][:REHEARSED]
-    for settings in order.rehearse:
+    for settings in task.rehearse:
         try:
-            recipe.changed(settings).build(order.seed).fit(*few, validation=few, progress=progress)
+            recipe.changed(settings).build(task.seed).fit(*few, validation=few, progress=progress)
         except _EnoughError:
             continue
     return {"kind": "done"}
@@ -120,7 +120,7 @@ def main() -> None:
     """Read an order from stdin, run it, and write the events to stdout."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not come between
-    order = Order(**json.loads(sys.stdin.readline()))
+    task = Task(**json.loads(sys.stdin.readline()))
     answers: SimpleQueue[bool] = SimpleQueue()
     threading.Thread(target=_listen, args=(answers,), daemon=True).start()
 
@@ -132,7 +132,7 @@ def main() -> None:
         say({"kind": "epoch", "epoch": epoch, "accuracy": accuracy})
         return answers.get()
 
-    say(run_trial(order, lambda: digits_of(order), go_on))
+    say(run_trial(task, lambda: digits_of(task), go_on))
     events.close()
     os._exit(0)  # at once: TensorFlow's own end takes seconds, and the listening thread waits for ever
 

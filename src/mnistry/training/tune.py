@@ -17,8 +17,8 @@ from mnistry.data.dataset import load
 from mnistry.models.recipes import RECIPES, Recipe, find_recipe
 from mnistry.settings import MnistryError, Settings
 from mnistry.training import study as studies
-from mnistry.training.trial import Event, Order, digits_of
-from mnistry.training.worker_pool import Crew, LocalCrew
+from mnistry.training.trial import Event, Task, digits_of
+from mnistry.training.worker_pool import LocalPool, WorkerPool
 
 MOST_TRIALS = 100_000
 MOST_WORKERS = 1024
@@ -28,13 +28,13 @@ POLL = 1.0  # seconds between two looks at what others do
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a search is: `news` is a line on a trial that has just ended."""
+    """How far a search is: `message` is a line on a trial that has just ended."""
 
     done: int
     trials: int
     running: int
     best: float | None
-    news: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Tuned:
     """What a search has found."""
 
     store: studies.Store
-    about: Mapping[str, Any]
+    info: Mapping[str, Any]
     trials: list[FrozenTrial] = field(repr=False)
 
     @property
@@ -56,14 +56,14 @@ class Tuned:
         return {
             "study": self.store.name,
             "storage": str(self.store),
-            **{key: self.about[key] for key in ("recipe", "dataset", "validation", "seed", "space", "fixed")},
+            **{key: self.info[key] for key in ("recipe", "dataset", "validation", "seed", "space", "fixed")},
             "trials": studies.counts(self.trials),
             "best": winner
             and {
                 "trial": winner.number,
                 "accuracy": winner.value,
                 "nll": winner.user_attrs["nll"],
-                "settings": {**self.about["fixed"], **winner.params},
+                "settings": {**self.info["fixed"], **winner.params},
             },
         }
 
@@ -99,29 +99,29 @@ def tune(
             "--set teacher=runs/mine/model.onnx, or learn from the labels with --set teacher=."
         )
     store = studies.find_store(study or recipe.name, storage, settings)
-    order = _order(recipe, dataset, validation, seed, settings, download)
-    about = {
+    task = _task(recipe, dataset, validation, seed, settings, download)
+    info = {
         "recipe": recipe.name,
-        "dataset": order.dataset,
-        "validation": order.validation,
+        "dataset": task.dataset,
+        "validation": task.validation,
         "seed": seed,
         "fixed": {key: recipe.settings[key] for key in fixed or {}},
     }
-    opened = studies.create_study(store, recipe, about)
+    opened = studies.create_study(store, recipe, info)
     with studies.reaching(store):
         if len(studies.finished(opened.get_trials(deepcopy=False))) < trials:
-            crew = _crew(order, workers, ray)
+            pool = _pool(task, workers, ray)
             try:
-                _rehearse(crew, order, recipe)
-                with studies.Leader(opened) as leader:
-                    _Search(opened, crew, order, recipe, leader, trials, progress).run()
+                _rehearse(pool, task, recipe)
+                with studies.Coordinator(opened) as coordinator:
+                    _Search(opened, pool, task, recipe, coordinator, trials, progress).run()
             except KeyboardInterrupt:
                 done = len(studies.finished(opened.get_trials(deepcopy=False)))
                 raise KeyboardInterrupt(
                     f"interrupted; {done} finished trials are kept in {store}, and the same command goes on."
                 ) from None
             finally:
-                crew.close()
+                pool.close()
         return Tuned(store, opened.user_attrs[studies.KEY], opened.get_trials(deepcopy=False))
 
 
@@ -132,14 +132,14 @@ def _check_counts(trials: int, workers: int | None) -> None:
         raise MnistryError(f"The workers are from 1 to {MOST_WORKERS}, not {workers}.")
 
 
-def _order(
+def _task(
     recipe: Recipe,
     dataset: str,
     validation: float | str | None,
     seed: int,
     settings: Settings | None,
     download: Callable[[str, int, int], None] | None,
-) -> Order:
+) -> Task:
     """What every trial has in common; the data set is looked up once, so that a stand-in is told of once."""
     data = load(dataset, 0.0, seed, settings, download)
     if validation is None:
@@ -147,26 +147,26 @@ def _order(
     if validation == 0:
         raise MnistryError("A search chooses by validation digits: hold some back, such as --validation 0.1.")
     load(data.name, validation, seed, settings)  # a split that cannot be is told before anything begins
-    return Order(recipe.name, dict(recipe.settings), data.name, validation, seed)
+    return Task(recipe.name, dict(recipe.settings), data.name, validation, seed)
 
 
-def _crew(order: Order, workers: int | None, ray: str | None) -> Crew:
+def _pool(task: Task, workers: int | None, ray: str | None) -> WorkerPool:
     if ray is None:
-        return LocalCrew(workers or 1)
+        return LocalPool(workers or 1)
     try:
-        from mnistry.training.ray_pool import RayCrew
+        from mnistry.training.ray_pool import RayPool
     except ModuleNotFoundError as problem:
         if problem.name != "ray":
             raise
         raise MnistryError("--ray needs Ray, which is not installed: pip install 'mnistry[ray]'.") from problem
-    return RayCrew(ray, digits_of(order), workers)
+    return RayPool(ray, digits_of(task), workers)
 
 
-def _rehearse(crew: Crew, order: Order, recipe: Recipe) -> None:
+def _rehearse(pool: WorkerPool, task: Task, recipe: Recipe) -> None:
     """Begin a fit at both ends of the space: what can never work is told before any trial."""
     ends = [{key: domain.ends[side] for key, domain in recipe.space.items()} for side in (0, 1)]
-    crew.start(-1, replace(order, rehearse=ends))
-    while not (come := crew.events(POLL)):
+    pool.start(-1, replace(task, rehearse=ends))
+    while not (come := pool.events(POLL)):
         pass
     ((_, event),) = come
     if event["kind"] == "lost":
@@ -181,18 +181,18 @@ class _Search:
     def __init__(
         self,
         study: optuna.Study,
-        crew: Crew,
-        order: Order,
+        pool: WorkerPool,
+        task: Task,
         recipe: Recipe,
-        leader: studies.Leader,
+        coordinator: studies.Coordinator,
         wanted: int,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.study = study
-        self.crew = crew
-        self.order = order
+        self.pool = pool
+        self.task = task
         self.distributions = studies.distributions(recipe.space)
-        self.leader = leader
+        self.coordinator = coordinator
         self.wanted = wanted
         self.progress = progress
         self.running: dict[int, optuna.Trial] = {}
@@ -203,7 +203,7 @@ class _Search:
         """Search; whatever ends this early, the running trials are put in line again."""
         try:
             while self._hire():
-                for number, event in self.crew.events(POLL):
+                for number, event in self.pool.events(POLL):
                     try:
                         self._hear(number, event)
                     except optuna.exceptions.UpdateFinishedTrialError:
@@ -216,19 +216,19 @@ class _Search:
     def _hire(self) -> bool:
         """Start as many trials as are wanted and there is room for; False when enough are finished."""
         trials = self.study.get_trials(deepcopy=False)
-        self.leader.clear(trials)
+        self.coordinator.clear(trials)
         done = len(studies.finished(trials))
         claimed = done + sum(trial.state == TrialState.RUNNING for trial in trials)
-        for _ in range(min(self.wanted - claimed, self.crew.size - len(self.running))):
+        for _ in range(min(self.wanted - claimed, self.pool.size - len(self.running))):
             trial = self.study.ask(self.distributions)
-            trial.set_user_attr("leader", self.leader.name)
+            trial.set_user_attr("leader", self.coordinator.name)
             self.running[trial.number], self.reported[trial.number] = trial, set()
             self._start(trial)
         self._tell(trials)
         return done < self.wanted or bool(self.running)
 
     def _start(self, trial: optuna.Trial) -> None:
-        self.crew.start(trial.number, replace(self.order, settings={**self.order.settings, **trial.params}))
+        self.pool.start(trial.number, replace(self.task, settings={**self.task.settings, **trial.params}))
 
     def _hear(self, number: int, event: Event) -> None:
         kind = event["kind"]
@@ -255,13 +255,13 @@ class _Search:
         if epoch not in self.reported[number]:  # a trial that was lost tells its epochs again
             self.reported[number].add(epoch)
             trial.report(accuracy, epoch)
-        self.crew.answer(number, not trial.should_prune())
+        self.pool.answer(number, not trial.should_prune())
 
     def _taken(self, number: int, event: Event) -> None:
         """Give up a trial that another leader has put in line again, because we were silent for too long."""
         self.running.pop(number, None)
         if event["kind"] == "epoch":
-            self.crew.answer(number, False)
+            self.pool.answer(number, False)
 
     def _lost(self, number: int, reason: str) -> None:
         """Run the trial again, unless it seems to kill its processes itself."""
@@ -271,7 +271,7 @@ class _Search:
             return
         self.running[number].set_user_attr("losses", self.losses[number])
         self._start(self.running[number])
-        self._tell(news=f"trial {number} begins again: {reason}")
+        self._tell(message=f"trial {number} begins again: {reason}")
 
     def _fail(self, number: int, reason: str) -> None:
         self.running[number].set_user_attr("reason", reason)
@@ -279,17 +279,17 @@ class _Search:
 
     def _end(self, number: int, state: TrialState, value: float | None = None) -> None:
         told = self.study.tell(self.running.pop(number), value, state, skip_if_finished=True)
-        self._tell(news=describe(told))
+        self._tell(message=describe(told))
 
     def _frozen(self, number: int) -> FrozenTrial:
         return next(trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number)
 
-    def _tell(self, trials: list[FrozenTrial] | None = None, news: str = "") -> None:
+    def _tell(self, trials: list[FrozenTrial] | None = None, message: str = "") -> None:
         if self.progress:
             trials = self.study.get_trials(deepcopy=False) if trials is None else trials
             winner = studies.best(trials)
             done = len(studies.finished(trials))
-            self.progress(Progress(done, self.wanted, len(self.running), winner.value if winner else None, news))
+            self.progress(Progress(done, self.wanted, len(self.running), winner.value if winner else None, message))
 
 
 def describe(trial: FrozenTrial) -> str:

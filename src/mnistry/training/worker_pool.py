@@ -12,19 +12,19 @@ from dataclasses import asdict
 from queue import Empty, SimpleQueue
 from typing import IO, Protocol
 
-from mnistry.training.trial import Event, Order
+from mnistry.training.trial import Event, Task
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Whoever runs trials: processes of this machine or a cluster. A trial's process that dies is told as "lost"."""
 
     @property
     def size(self) -> int:
         """How many trials run at the same time."""
 
-    def start(self, number: int, order: Order) -> None:
+    def start(self, number: int, task: Task) -> None:
         """Begin a trial; its events carry the number."""
 
     def answer(self, number: int, go_on: bool) -> None:
@@ -37,7 +37,7 @@ class Crew(Protocol):
         """End what still runs."""
 
 
-class LocalCrew:
+class LocalPool:
     """A crew of processes on this machine."""
 
     def __init__(self, size: int) -> None:
@@ -46,7 +46,7 @@ class LocalCrew:
         self._listeners: dict[int, threading.Thread] = {}
         self._events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
 
-    def start(self, number: int, order: Order) -> None:
+    def start(self, number: int, task: Task) -> None:
         """Begin a trial in a new process."""
         threads = str(max(1, (os.cpu_count() or 1) // self.size))
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - the listening thread closes it
@@ -61,7 +61,7 @@ class LocalCrew:
             start_new_session=True,  # Ctrl-C is for the leader, who ends the processes in order
         )
         self._processes[number] = process
-        self._write(process, json.dumps(asdict(order)))
+        self._write(process, json.dumps(asdict(task)))
         self._listeners[number] = threading.Thread(target=self._listen, args=(number, process, errors), daemon=True)
         self._listeners[number].start()
 

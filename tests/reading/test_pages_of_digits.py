@@ -6,34 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mnistry.imaging.binarization import find_ink
-from mnistry.imaging.rule_lines import without_lines
+from mnistry.imaging.binarization import binarize
+from mnistry.imaging.rule_lines import remove_rule_lines
 from mnistry.imaging.segmentation import Cut, crossed_strokes, propose_cuts, side_of_cuts
 from mnistry.reading.detection import find_digits
 from mnistry.reading.reader import Reader
-
-STROKES = {
-    "1": [[(0.5, 0), (0.5, 1)]],
-    "4": [[(0.7, 1), (0.7, 0), (0.1, 0.65), (0.95, 0.65)]],
-    "5": [[(0.15, 0), (0.1, 0.45), (0.6, 0.4), (0.85, 0.65), (0.6, 0.97), (0.1, 0.95)], [(0.15, 0), (0.8, 0)]],
-    "7": [[(0.1, 0), (0.9, 0), (0.4, 1)]],
-}
-
-
-def write(picture: Image.Image, text: str, x: float, y: float, height: float, pen: int = 5, slant: float = 0) -> None:
-    """Digits of plain strokes, 0.9 of their height apart; a row that slants goes down by `slant` for one across."""
-    brush = ImageDraw.Draw(picture)
-    for place, sign in enumerate(text):
-        left, top = x + place * 0.9 * height, y + place * 0.9 * height * slant
-        for line in STROKES[sign]:
-            points = [(left + 0.6 * height * px, top + height * py) for px, py in line]
-            brush.line(points, (30, 30, 60), pen, joint="curve")
-            for px, py in points:
-                brush.ellipse((px - pen / 2, py - pen / 2, px + pen / 2, py + pen / 2), (30, 30, 60))
-
-
-def paper(width: int = 600, height: int = 400, colour: str = "#fffdf4") -> Image.Image:
-    return Image.new("RGB", (width, height), colour)
+from writing import paper, write
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +59,7 @@ def test_a_line_leaves_the_strokes_that_cross_it():
     mask = np.zeros((100, 200), bool)
     mask[60:62] = True
     mask[20:90, 98:103] = True
-    left = without_lines(mask, mask.astype(np.float32))
+    left = remove_rule_lines(mask, mask.astype(np.float32))
     assert left[20:90, 98:103].all()
     assert left.sum() <= mask[20:90, 98:103].sum() + 20
 
@@ -90,7 +68,7 @@ def test_a_line_that_fades_in_a_shadow_goes_all_the_same():
     ink = np.zeros((100, 300), np.float32)
     ink[60:62] = np.linspace(0.4, 0.12, 300)
     ink[20:90, 98:103] = 1.0
-    left = without_lines(ink >= 0.2, ink)
+    left = remove_rule_lines(ink >= 0.2, ink)
     assert left[20:90, 98:103].all()
     assert left.sum() <= 70 * 5 + 20
 
@@ -99,7 +77,7 @@ def test_a_line_with_soft_edges_goes_with_its_strongest_row():
     ink = np.zeros((100, 300), np.float32)
     ink[58:63] = np.array([0.32, 0.66, 1.0, 0.66, 0.32])[:, None]
     ink[20:90, 98:110] = 2.0
-    left = without_lines(ink >= 0.2, ink)
+    left = remove_rule_lines(ink >= 0.2, ink)
     assert left[20:90, 98:110].all()
     assert left.sum() <= 70 * 12 + 60
 
@@ -107,7 +85,7 @@ def test_a_line_with_soft_edges_goes_with_its_strongest_row():
 def test_a_line_along_the_border_goes():
     mask = np.zeros((100, 300), bool)
     mask[:3], mask[20:90, 98:103] = True, True
-    assert not without_lines(mask, mask.astype(np.float32))[:3].any()
+    assert not remove_rule_lines(mask, mask.astype(np.float32))[:3].any()
 
 
 def test_where_there_are_lines_one_that_leaves_the_picture_early_goes_too():
@@ -118,7 +96,7 @@ def test_where_there_are_lines_one_that_leaves_the_picture_early_goes_too():
             mask[max(y, 0) : max(y + 2, 0), x] = True
     mask[20:90, 98:103] = True
     assert mask[:5, :60].any()
-    left = without_lines(mask, mask.astype(np.float32))
+    left = remove_rule_lines(mask, mask.astype(np.float32))
     assert not left[:5].any()
     assert left[20:90, 98:103].sum() > 300
 
@@ -126,7 +104,7 @@ def test_where_there_are_lines_one_that_leaves_the_picture_early_goes_too():
 def test_the_bar_of_a_digit_is_no_line():
     mask = np.zeros((100, 100), bool)
     mask[10:14, 10:80], mask[10:95, 76:80] = True, True
-    assert (without_lines(mask, mask.astype(np.float32)) == mask).all()
+    assert (remove_rule_lines(mask, mask.astype(np.float32)) == mask).all()
 
 
 def test_shadows_with_hard_edges_and_uneven_light(reader: Reader):
@@ -205,7 +183,7 @@ def test_touching_digits_are_parted(reader: Reader):
 
 def test_blank_paper_has_no_ink():
     rough = np.random.default_rng(0).normal(220, 6, (300, 400, 3)).clip(0, 255).astype(np.uint8)
-    assert not find_ink(rough).any()
+    assert not binarize(rough).any()
 
 
 def test_cuts_by_hand():
