@@ -42,7 +42,7 @@ def test_fetch_finds_the_real_files(command, mnist: Path):
 def test_fetch_out_of_reach_is_a_message_and_exit_2(command):
     code, out, err = command("fetch")
     assert (code, out) == (2, "")
-    assert "MNIST could not be had. Tried:" in err
+    assert "MNIST is not available. Tried:" in err
     assert "MNISTRY_OFFLINE is set" in err
 
 
@@ -172,7 +172,7 @@ def test_the_fallback_cannot_be_missed(command, tmp_path: Path):
         ("train dense --dataset cifar", "auto, mnist or digits, not 'cifar'"),
         ("train dense --validation much", "expected a share such as 0.1, or writers, not 'much'"),
         ("train dense --validation 1.5", "fraction from 0 to below 1"),
-        ("train dense --dataset digits --validation writers", "Nobody knows who wrote"),
+        ("train dense --dataset digits --validation writers", "It is not recorded who wrote"),
         ("train dense --seed -1", "whole number from 0"),
         ("train dense --epochs none", "epochs takes a whole number"),
         ("train dense --dataset digits --epochs 0", "The setting epochs is from 1 to 1000000, not 0"),

@@ -230,7 +230,7 @@ def test_the_stand_in_has_mnist_form(few_digits: tuple[np.ndarray, np.ndarray]):
 
 
 def test_nobody_knows_the_stand_ins_writers(tmp_path: Path):
-    with pytest.raises(MnistryError, match="Nobody knows who wrote"):
+    with pytest.raises(MnistryError, match="It is not recorded who wrote"):
         load("digits", "writers", settings=offline(tmp_path))
 
 

@@ -289,7 +289,7 @@ def test_the_reason_of_a_failure_is_a_sentence(settings: Settings):
     assert _reason(2, "epoch 1\nmnistry: There is not enough memory.\n") == "There is not enough memory."
     assert _reason(1, "Traceback\nValueError: no\n") == "ValueError: no"
     assert _reason(3, "") == "It ended with code 3."
-    with pytest.raises(TrainingFailedError, match="MNIST could not be had"):
+    with pytest.raises(TrainingFailedError, match="MNIST is not available"):
         train_apart(RECIPES["logistic"], 0, "mnist", settings, show=False)
 
 

@@ -1,4 +1,4 @@
-"""Training digits that differ a little each time: turned, moved, bent, with other pens. A digit stays what it is."""
+"""Augmentation: training digits are rotated, shifted, bent and redrawn with other pens, a little and anew each time."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +15,7 @@ MOST_ROWS = 32_000  # OpenCV's remap counts rows in 16 bits
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a digit may be changed; 0 leaves that out. `batch` gives every image a change of its own.
+    """How much a digit may be changed; 0 turns a change off. `batch` changes every image differently.
 
     `rotation` is in degrees, `shift` in pixels, `zoom` and `shear` are fractions, `elastic` is in pixels, `erase` the
     side in pixels of a square of paper. `stroke` (0 to 1) widens or thins the strokes, 1 by a pixel on either side;
@@ -43,7 +43,7 @@ class Augmentation:
         return _erased(images, self.erase, generator) if self.erase else images
 
     def _places(self, n: int, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Where each new pixel is taken from: x, y as (n, 2, 28, 28)."""
+        """The source position of each new pixel: x, y as (n, 2, 28, 28)."""
 
         def drawn(most: float) -> NDArray[np.float64]:
             return most * _strengths(generator, n)
@@ -70,7 +70,7 @@ def shifted(images: Images, most: int, generator: np.random.Generator) -> Images
 
 
 def _resampled(images: Images, places: NDArray[np.float32]) -> Images:
-    """Take the pixels from these places, between pixels linearly; one call for a tall stack of images is 5x faster."""
+    """Sample the images at these positions, linearly; one call for a tall stack of images is 5 times faster."""
     import cv2
 
     high = SIDE + 2  # a line of paper above and below, which no place passes
@@ -86,7 +86,7 @@ def _resampled(images: Images, places: NDArray[np.float32]) -> Images:
 
 
 def _other_pens(images: Images, stroke: float, blur: float, generator: np.random.Generator) -> Images:
-    """Each image between itself and its widened, thinned or softened form; one tall stack for OpenCV as above."""
+    """Blend each image with its widened, thinned or blurred form; one tall stack for OpenCV, as above."""
     import cv2
 
     n, high = len(images), SIDE + 2
@@ -104,12 +104,12 @@ def _other_pens(images: Images, stroke: float, blur: float, generator: np.random
 
 
 def _strengths(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """From -1 to 1, most of them small."""
+    """Random strengths from -1 to 1, most of them small."""
     return np.clip(generator.normal(0, 1 / 3, n), -1, 1)
 
 
 def _erased(images: Images, side: int, generator: np.random.Generator) -> Images:
-    """A square of paper at a random place of each image."""
+    """Erase a square at a random place of each image."""
     images = images.copy()
     top, left = generator.integers(0, SIDE - side + 1, (2, len(images)))
     rows = top[:, None] + np.arange(side)
@@ -120,7 +120,7 @@ def _erased(images: Images, side: int, generator: np.random.Generator) -> Images
 
 @cache
 def _basis() -> NDArray[np.float32]:
-    """What a place is made of, for each of the 784 pixels: x, y from the middle, bends at the points, 1."""
+    """The basis of all changes, for each of the 784 pixels: x and y from the middle, bends at the grid points, 1."""
     line = np.arange(SIDE) - MIDDLE
     x, y = np.meshgrid(line, line)
     points = np.linspace(-MIDDLE, MIDDLE, GRID)

@@ -1,4 +1,4 @@
-"""Digits as bad pictures show them: uneven light, grain, drops, lines across, outlines, ground of two tones.
+"""Corruptions that bad pictures show: uneven light, noise, drops, lines across, outlines, a background of two tones.
 
 A model that has seen some of it keeps to the strokes. A changed picture is of the same class as before.
 """
@@ -16,7 +16,7 @@ FINE = 4  # lines are drawn so much larger, for a soft edge
 
 
 def corrupt(images: Images, share: float, generator: Generator) -> Images:
-    """A copy in which a share of the images is spoilt in one way or two."""
+    """A copy of the images in which a share is corrupted in one way or two."""
     images = images.copy()
     for k in np.flatnonzero(generator.random(len(images)) < share):
         image = images[k].astype(np.float32) / np.float32(255)
@@ -27,7 +27,7 @@ def corrupt(images: Images, share: float, generator: Generator) -> Images:
 
 
 def _unevenly_lit(image: Image, generator: Generator) -> Image:
-    """Paper that is nowhere white, lighter here and darker there, with fainter ink."""
+    """Uneven light: paper that is nowhere white, and fainter ink."""
     import cv2
 
     points = int(generator.integers(2, 7))
@@ -41,7 +41,7 @@ def _unevenly_lit(image: Image, generator: Generator) -> Image:
 
 
 def _grained(image: Image, generator: Generator) -> Image:
-    """Noise as a camera makes it in the dark, of single pixels or of some together."""
+    """Camera noise, of single pixels or of groups of pixels."""
     import cv2
 
     noise = generator.normal(0, generator.uniform(0.05, 0.4), (SIDE, SIDE)).astype(np.float32)
@@ -51,7 +51,7 @@ def _grained(image: Image, generator: Generator) -> Image:
 
 
 def _dropped_on(image: Image, generator: Generator) -> Image:
-    """Drops of any grey, that hide what is below them."""
+    """Drops of any grey that hide what is under them."""
     import cv2
 
     image = image.copy()
@@ -65,7 +65,7 @@ def _dropped_on(image: Image, generator: Generator) -> Image:
 
 
 def _crossed_out(image: Image, generator: Generator) -> Image:
-    """Lines that run across the whole picture, straight or bent, whole or broken."""
+    """Lines across the whole picture, straight or bent, solid or dashed."""
     import cv2
 
     canvas = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
@@ -84,7 +84,7 @@ def _crossed_out(image: Image, generator: Generator) -> Image:
 
 
 def _outlined(image: Image, generator: Generator) -> Image:
-    """Hollow letters: what lies around a stroke instead of the stroke itself."""
+    """Hollow digits: the outline of a stroke instead of the stroke."""
     import cv2
 
     wide = cv2.dilate(image, np.ones((3, 3), np.uint8))
@@ -93,7 +93,7 @@ def _outlined(image: Image, generator: Generator) -> Image:
 
 
 def _on_two_tones(image: Image, generator: Generator) -> Image:
-    """Half of it, on one side of a line, on dark ground."""
+    """A darker background on one side of a line."""
     angle = generator.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     dark = x * np.cos(angle) + y * np.sin(angle) > generator.uniform(-14, 10)

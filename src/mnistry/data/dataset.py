@@ -1,4 +1,4 @@
-"""MNIST as named arrays, and how it is split honestly."""
+"""MNIST as named arrays, and honest splits into training and validation digits."""
 
 import hashlib
 import warnings
@@ -128,7 +128,7 @@ def _digits() -> Dataset:
 
 
 def _enlarge(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """8x8 to 64x64 by straight lines between pixel centres, so that the strokes come out smooth."""
+    """Enlarge 8x8 to 64x64 by linear interpolation, so that the strokes are smooth."""
     old = np.arange(8)
     new = (np.arange(64) + 0.5) / 8 - 0.5
     rows = np.stack([np.interp(new, old, column) for column in image.T], axis=1)
@@ -164,7 +164,7 @@ def _split(whole: Dataset, validation: float | str, seed: int, writers: Callable
 
 
 def _stratified(labels: Labels, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mark the same fraction of every class, drawn by seed: (n,)."""
+    """A mask (n,) that holds back the same fraction of every class, drawn by seed."""
     generator = np.random.default_rng(seed)
     marked = np.zeros(len(labels), bool)
     for label in range(10):
@@ -174,7 +174,7 @@ def _stratified(labels: Labels, fraction: float, seed: int) -> NDArray[np.bool_]
 
 
 def _by_writers(table: NDArray[np.int32], seed: int) -> NDArray[np.bool_]:
-    """Mark all digits of writers drawn by seed, as many by students as by employees: (n,)."""
+    """A mask (n,) that holds back all digits of some writers, drawn by seed, half of them students, half employees."""
     generator = np.random.default_rng(seed)
     partition, writer = table[:, 1], table[:, 2]
     marked = np.zeros(len(table), bool)
@@ -188,4 +188,4 @@ def _by_writers(table: NDArray[np.int32], seed: int) -> NDArray[np.bool_]:
 
 
 def _no_writers() -> NDArray[np.int32]:
-    raise MnistryError("Nobody knows who wrote scikit-learn's digits: take a fraction such as 0.1, not 'writers'.")
+    raise MnistryError("It is not recorded who wrote scikit-learn's digits: use a fraction such as 0.1, not 'writers'.")

@@ -1,4 +1,4 @@
-"""Digits as other people write them, and as they come out of a row of writing: strokes added, neighbours left on."""
+"""Handwriting styles that MNIST lacks, and digits as a segmentation leaves them: with a neighbour's ink, or cut off."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ WIDE = 8  # pixels: narrower digits are 1s, and overlap no other
 
 
 def european(images: Images, labels: Labels, share: float, generator: Generator) -> Images:
-    """A copy in which a share of the 0s, 1s, 4s, 7s and 9s is as Europeans write them.
+    """A copy of the images in which a share of the 0s, 1s, 4s, 7s and 9s is written in European ways.
 
     A 0 is round or has a tail, a 1 has a flag, a 4 is a flash of lightning with a short stem, a 7 has a bar or a barb,
     a 9 a hook like a g's.
@@ -32,7 +32,7 @@ def european(images: Images, labels: Labels, share: float, generator: Generator)
 
 
 def with_neighbours(images: Images, share: float, generator: Generator) -> Images:
-    """A copy in which a share of the digits is as a cut through touching writing leaves it.
+    """A copy of the images in which a share of the digits looks as if cut out of touching writing.
 
     A slice of another digit hangs on one side, or a slice of its own is missing there, or both: they overlapped.
     """
@@ -47,7 +47,7 @@ def with_neighbours(images: Images, share: float, generator: Generator) -> Image
 
 
 def tight(image: Images) -> Images:
-    """The ink's own box, cut out; empty where there is no ink."""
+    """The image cropped to its ink; empty where there is no ink."""
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else image[:0, :0]
 
@@ -85,7 +85,7 @@ def _crossed(image: Images, generator: Generator) -> Images:
 
 
 def _barbed(image: Images, generator: Generator) -> Images:
-    """A 7 whose pen came up to the left end of its top."""
+    """A 7 with a short upward stroke at the left end of its top."""
     rows = np.flatnonzero(image.max(axis=1) > 127)
     top, height = int(rows[0]), int(rows[-1] - rows[0]) + 1
     columns = np.flatnonzero(image[top : top + height // 3 + 1].max(axis=0) > 127)
@@ -96,7 +96,7 @@ def _barbed(image: Images, generator: Generator) -> Images:
 
 
 def _lightning(image: Images, generator: Generator) -> Images:
-    """A 4 drawn anew with the same pen: down aslant, across, and a stem that begins far below the top."""
+    """A 4 redrawn with the same pen: a slanted stroke down, a bar, and a stem that begins far below the top."""
     around = generator.uniform
     elbow, rise = np.array((around(0, 2), around(10, 15))), around(-2, 2)
     top, end = np.array((around(5, 12), 0)), np.array((around(13, 19), elbow[1] - rise))
@@ -111,7 +111,7 @@ def _lightning(image: Images, generator: Generator) -> Images:
 
 
 def _hooked(image: Images, generator: Generator) -> Images:
-    """A 9 whose stem swings to the left at its foot."""
+    """A 9 whose stem curves to the left at its foot."""
     rows = np.flatnonzero(image.max(axis=1) > 127)
     bottom = int(rows[-1])
     x, length, drop, rise = (
@@ -133,7 +133,7 @@ def _round_or_tailed(image: Images, generator: Generator) -> Images:
 
 
 def _tailed(image: Images, generator: Generator) -> Images:
-    """A 0 whose stroke comes from, or goes on, beyond its top."""
+    """A 0 whose stroke begins or ends beyond its top."""
     rows = np.flatnonzero(image.max(axis=1) > 127)
     top = int(rows[0])
     x, way = _middle(image[top]), generator.choice((-1, 1))
@@ -154,7 +154,7 @@ def _pen(image: Images) -> float:
 
 
 def _with_line(image: Images, points: tuple[Point, ...], generator: Generator, pen: float = 0) -> Images:
-    """A line of about the pen that wrote the rest."""
+    """The image with a further line, about as thick as its strokes."""
     import cv2
 
     pen = pen or _pen(image)
@@ -185,7 +185,7 @@ def _hung_on(digit: Images, other: Images, generator: Generator) -> Images:
 
 
 def _overlapped(digit: Images, other: Images, generator: Generator) -> Images:
-    """A digit cut off at its right where another one begins within it; narrow ones do not."""
+    """A digit cut off at its right, where another digit overlaps it; narrow digits are left whole."""
     narrower = min(digit.shape[1], other.shape[1])
     if narrower < WIDE:
         return _hung_on(digit, other, generator)
@@ -195,7 +195,7 @@ def _overlapped(digit: Images, other: Images, generator: Generator) -> Images:
 
 
 def _beside(digit: Images, piece: Images, overlap: int, generator: Generator) -> Images:
-    """A digit and at its right, some pixels within it and somewhat higher or lower, a piece of another one."""
+    """A digit with a piece of another one at its right, overlapping by some pixels and shifted up or down."""
     drop = int(generator.integers(-4, 5))
     height = max(len(digit), len(piece)) + 2 * abs(drop)
     left = max(digit.shape[1] - overlap, 0)
@@ -208,7 +208,7 @@ def _beside(digit: Images, piece: Images, overlap: int, generator: Generator) ->
 
 
 def _left_of(missing: float, ink: Images, end: int, generator: Generator) -> Images:
-    """What lies on the left of a cut, somewhat aslant, so many pixels before the end."""
+    """The part to the left of a slanted cut, `missing` pixels before the end."""
     height, width = ink.shape
     cut = end - missing + np.linspace(-1, 1, height) * generator.uniform(-2, 2)
     kept: Images = np.where(np.arange(width) < cut[:, None], ink, 0).astype(np.uint8)

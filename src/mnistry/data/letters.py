@@ -1,4 +1,4 @@
-"""Letters and signs of matplotlib's free fonts, without those that people write like a digit."""
+"""Printed letters and signs from matplotlib's free fonts, without those that people write like a digit."""
 # ruff: noqa: RUF001 - the letters are meant
 
 import unicodedata
@@ -73,7 +73,7 @@ def letters() -> list[str]:
 
 
 def directions(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Softened images (n, 28, 28) as vectors of length 1, (n, 784): their products are how alike they are."""
+    """Blurred images (n, 28, 28) as unit vectors (n, 784): the product of two is their similarity."""
     import cv2
 
     soft = np.stack([cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.8) for image in images])
@@ -83,7 +83,7 @@ def directions(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def thinned(ink: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    """Printed ink without `share` of the half width of its strokes; as it is where nothing would be left."""
+    """Printed ink with its strokes thinned by `share` of half their width; unchanged where nothing would be left."""
     import cv2
 
     depth = cv2.distanceTransform((ink > 127).astype(np.uint8), cv2.DIST_L2, 3)

@@ -1,4 +1,4 @@
-"""What is no digit, in MNIST form, for a model to learn to refuse: letters, doodles, pieces of digits, stains.
+"""Outliers: pictures of what is no digit, in MNIST form, for a model to learn to refuse (outlier exposure).
 
 Everything is drawn here: printed letters bent like a hand's, a random pen's strokes, and the training digits in pieces.
 """
@@ -27,9 +27,9 @@ TURNED = (2, 3, 4, 5, 7)  # by a quarter
 
 
 def outliers(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
-    """Draw n pictures of what is no digit; pieces and mirror pictures are made of the `digits`.
+    """Draw n pictures of what is no digit; some are made of pieces and mirror images of the `digits`.
 
-    What is as like one of the digits as half of them are to each other is taken for one, and drawn anew.
+    A picture that is as similar to one of the digits as half of them are to each other is drawn again.
     """
     known = directions(digits[generator.permutation(len(digits))[:KNOWN]])
     alike = float(np.median(np.partition(known[:1000] @ known.T, -2, axis=1)[:, -2])) if len(known) > 1 else 1.0
@@ -45,9 +45,9 @@ def outliers(n: int, digits: Images, labels: Labels, generator: Generator) -> Im
 
 
 def pairs(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
-    """Draw n pictures of two or three digits that touch: in MNIST form each would be taken for one.
+    """Draw n pictures of two or three touching digits, which a model could take for one digit.
 
-    Every other one has a 1 in it, as that is what a model overlooks beside another digit.
+    Every other picture has a 1 in it, which a model most easily overlooks beside another digit.
     """
     ones = digits[labels == 1]
     return np.stack([normalize(_pair(digits, ones if len(ones) else digits, generator)) for _ in range(n)])
@@ -68,13 +68,13 @@ def _drawn(n: int, digits: Images, labels: Labels, generator: Generator) -> Imag
 
 
 def _letter(generator: Generator) -> Ink:
-    """A letter or a sign, printed or thinned to a pen's stroke, bent as a hand bends it."""
+    """A letter or a sign, printed or thinned to a pen stroke, and bent like handwriting."""
     text = str(generator.choice(letters())) if generator.random() < 0.5 else str(generator.choice(list(COMMON)))
     return _bent(_with_pen(printed(text, generator), generator), generator)
 
 
 def _word(generator: Generator) -> Ink:
-    """Some letters that were taken for one thing."""
+    """Several letters side by side, as one shape."""
     chosen = generator.choice(letters()[:200], int(generator.integers(2, 6)))
     return _bent(_with_pen(printed("".join(chosen), generator), generator), generator)
 
@@ -89,7 +89,7 @@ def _doodle(generator: Generator) -> Ink:
 
 
 def _pair(digits: Images, ones: Images, generator: Generator) -> Ink:
-    """Two or three digits that touch or overlap, of the last one sometimes a half alone."""
+    """Two or three digits that touch or overlap; of the last one sometimes only a half."""
     chosen = [
         tight(digits[k]) for k in generator.integers(len(digits), size=int(generator.choice((2, 3), p=(0.8, 0.2))))
     ]
@@ -172,7 +172,7 @@ def _stain(generator: Generator) -> Ink:
 
 
 def _with_pen(ink: Ink, generator: Generator) -> Ink:
-    """Most of the time thinner than printed, down to a fine pen; now and then thicker."""
+    """Printed ink made thinner, down to a fine pen, or now and then thicker."""
     import cv2
 
     if generator.random() < 0.15:
@@ -201,7 +201,7 @@ def _bent(ink: Ink, generator: Generator) -> Ink:
 
 
 def _walk(generator: Generator) -> NDArray[np.float64]:
-    """The way of a pen: straight, curling, or with corners, (m, 2)."""
+    """The path of a pen, straight, curling, or with corners: (m, 2)."""
     steps = int(generator.integers(2, 40))
     turns = generator.normal(0, 0.1, steps) + generator.normal(0, 0.25)
     if generator.random() < 0.4:

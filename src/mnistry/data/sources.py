@@ -1,4 +1,4 @@
-"""MNIST's files: where they come from, and that they are the real ones, byte for byte."""
+"""MNIST's files: where they come from, and the check that they are the real ones, byte for byte."""
 
 import gzip
 import hashlib
@@ -92,7 +92,7 @@ class DatasetUnavailableError(MnistryError):
 
 
 def fetch(settings: Settings | None = None, progress: Progress | None = None) -> Path:
-    """Make sure that MNIST lies verified in a folder, and return that folder; raises MnistryError."""
+    """Make sure that a folder holds MNIST, verified, and return that folder; raises MnistryError."""
     return mnist_arrays(settings or Settings.from_environment(), progress)[0]
 
 
@@ -119,7 +119,7 @@ def mnist_arrays(settings: Settings, progress: Progress | None) -> tuple[Path, d
 
 
 def _read_folder(folder: Path) -> dict[str, NDArray[np.uint8]]:
-    """The four arrays from IDX files, compressed or not, or from Keras' mnist.npz; OSError, ValueError."""
+    """The four arrays from IDX files, compressed or not, or from Keras' mnist.npz; raises OSError or ValueError."""
     if not folder.is_dir():
         raise FileNotFoundError("no such folder")
     try:
@@ -131,7 +131,7 @@ def _read_folder(folder: Path) -> dict[str, NDArray[np.uint8]]:
 
 
 def _read_either(folder: Path, file: File) -> NDArray[np.uint8]:
-    """One file, compressed or not, whichever is whole; OSError, ValueError."""
+    """Read one file, compressed or not, whichever is undamaged; raises OSError or ValueError."""
     problem: Exception = FileNotFoundError(f"{file.name}.gz is not there")
     for name in (file.name + ".gz", file.name):
         try:
@@ -178,7 +178,7 @@ def _read_keras(path: Path) -> dict[str, NDArray[np.uint8]]:
 
 
 def _set_damaged_aside(folder: Path) -> None:
-    """Rename what is damaged, so that it can be looked at and no longer stands in the way."""
+    """Rename a damaged file, so that it is kept for inspection and a new one can be fetched."""
     paths = [(folder / (file.name + ending), file) for file in FILES.values() for ending in (".gz", "")]
     for path, file in [(folder / KERAS_FILE, None), *paths]:
         try:
@@ -202,7 +202,7 @@ def _rename(path: Path, target: Path) -> None:
 
 
 def _download_missing(folder: Path, progress: Progress | None) -> None:
-    """Fetch what the folder lacks from the mirrors of the four files, or else Keras' one file."""
+    """Download the missing files from the mirrors of the four files; if those fail, Keras' single file."""
     try:
         for file in FILES.values():
             if _find(folder, file) is None:
@@ -223,7 +223,7 @@ def _download(
 def _unavailable(settings: Settings, tried: list[str]) -> DatasetUnavailableError:
     names = ", ".join(file.name + ".gz" for file in FILES.values())
     return DatasetUnavailableError(
-        "MNIST could not be had. Tried:\n  "
+        "MNIST is not available. Tried:\n  "
         + "\n  ".join(tried)
         + f"\nPut {names} (or Keras' {KERAS_FILE}) into {settings.cache}, or set MNISTRY_DATA to the folder "
         "that has them."
