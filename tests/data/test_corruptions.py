@@ -51,7 +51,7 @@ def test_empty_images_and_none_at_all_can_be_spoilt():
 def test_a_network_is_shown_spoilt_digits(few_digits):
     images, labels = few_digits
     plain, other = (
-        RECIPES["cnn"].build(0).set_params(width=2, epochs=1, corrupt=share).fit(images, labels) for share in (0.0, 1.0)
+        RECIPES["cnn"].build(0).set_params(width=2, epochs=1, spoilt=share).fit(images, labels) for share in (0.0, 1.0)
     )
     assert other.history_[0]["loss"] > plain.history_[0]["loss"]
     with pytest.raises(InputError, match="setting spoilt is from 0 to 1"):
