@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+INSTALL_FROM = "."  # what pip installs, a clone: on the day of publishing this becomes "mnistry"
+
 
 class MnistryError(Exception):
     """A mistake that its user can mend; its text says what was expected, what came and what to do."""
@@ -98,6 +100,13 @@ def write_atomic(target: Path, data: bytes) -> None:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def install_hint(extra: str) -> str:
+    """Say what installs one extra of pyproject.toml, in the words that end a sentence: `... is missing: {hint}.`"""
+    if INSTALL_FROM != ".":
+        return f"pip install '{INSTALL_FROM}[{extra}]'"
+    return f"pip install '.[{extra}]' in a clone of mnistry, or pip install 'FILE.whl[{extra}]' with its wheel"
 
 
 @contextmanager
