@@ -1,22 +1,27 @@
-"""People's pictures in their own scikit-learn pipelines: pictures -> MNIST form."""
+"""A scikit-learn transformer from pictures to MNIST form, for pipelines of your own."""
 
 from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from mnistry.imaging.normalization import SIDE
 from mnistry.reading.detection import Crop, Source, find_digits
+from mnistry.settings import missing_extra
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+except ModuleNotFoundError as problem:
+    raise missing_extra("mnistry.pipeline", problem) from problem
 
 
 class MnistForm(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A transformer from pictures of one digit each to MNIST form; it learns nothing.
 
-    `flat=False` gives uint8 (n, 28, 28), as mnistry's recipes take them, `flat=True` (n, 784). A picture is a path, the
-    bytes of a file, an array or a Pillow image; of several digits the largest is taken, a picture without ink stays
-    empty. Raises PictureError for what is no picture.
+    `flat=False` gives uint8 (n, 28, 28), as mnistry's recipes take them, `flat=True` (n, 784). A picture is all that
+    `Reader.read` takes: a path, bytes, an open file, an array or a Pillow image. In a picture of several digits the
+    largest is taken; a picture without ink gives zeros. Raises PictureError if a picture cannot be read.
     """
 
     def __init__(self, flat: bool = False) -> None:

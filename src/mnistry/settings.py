@@ -1,4 +1,4 @@
-"""Where mnistry keeps its files and what it may touch; files that are written whole; C libraries kept quiet."""
+"""Folders and permissions from the environment, the errors of mnistry, safe writing of files, quiet C libraries."""
 
 import os
 import sys
@@ -15,12 +15,25 @@ class MnistryError(Exception):
     """A mistake that its user can mend; its text says what was expected, what came and what to do."""
 
 
+class MissingExtraError(MnistryError, ImportError):
+    """A library is not installed that one of mnistry's extras brings; the text says how to install it."""
+
+
+def missing_extra(what: str, problem: ModuleNotFoundError) -> MissingExtraError:
+    """The error to raise when `what` needs a library that is not there; raises `problem` itself if it is our module."""
+    library = (problem.name or "").split(".")[0]
+    if library == "mnistry":
+        raise problem
+    extra = {"optuna": "tune", "sqlalchemy": "tune", "psycopg": "tune", "ray": "ray"}.get(library, "train")
+    return MissingExtraError(f"{what} needs {library}, which is not installed: {install_hint(extra)}.")
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Folders and permissions; nothing else is read from the environment.
+    """The folders that mnistry uses, and whether it may use the network; nothing else comes from the environment.
 
-    `home` holds the cache of the data set and the runs, `data` is a read-only folder with the data
-    files or None, and `offline` forbids every network connection.
+    `home` holds the downloaded data and the runs. `data` is your own folder with the data files, which is never
+    written to, or None. `offline` forbids every network connection.
     """
 
     home: Path
@@ -59,7 +72,7 @@ def _folder(name: str, value: str) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError as problem:
-        raise MnistryError(f"{name} is to be a folder, but {value!r} names the home of nobody here.") from problem
+        raise MnistryError(f"{name} must be a folder, but {value!r} is the home of an unknown user.") from problem
 
 
 def _truth(name: str, value: str) -> bool:
@@ -67,19 +80,19 @@ def _truth(name: str, value: str) -> bool:
         return True
     if value.lower() in ("", "0", "false", "no", "off"):
         return False
-    raise MnistryError(f"{name} takes 1 or 0, not {value!r}.")
+    raise MnistryError(f"{name} must be 1 or 0, not {value!r}.")
 
 
 def resolved(path: Path) -> Path:
-    """The path with its links followed; raises MnistryError where they run in a circle."""
+    """The path with its symbolic links followed; raises MnistryError if they lead back to themselves."""
     try:
         return path.resolve()
     except (OSError, RuntimeError) as problem:  # RuntimeError before Python 3.13
-        raise MnistryError(f"The links at {path} run in a circle: choose another place.") from problem
+        raise MnistryError(f"The symbolic links at {path} form a circle: choose another place.") from problem
 
 
 def write_atomic(target: Path, data: bytes) -> None:
-    """Write a file so that it is seen whole or not at all; raises MnistryError where that cannot be done."""
+    """Write a file so that nobody ever sees half of it; raises MnistryError if it cannot be written."""
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +124,7 @@ def install_hint(extra: str) -> str:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Swallow what C code writes to stderr in the block; when the block fails, let it out after all."""
+    """Hide what C code writes to stderr inside the block; if the block raises, print it after all."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as kept:

@@ -4,7 +4,7 @@ import io
 import os
 import stat
 import warnings
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistry.settings import MnistryError
 
-Source = str | os.PathLike[str] | bytes | bytearray | NDArray[Any] | Image.Image
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """A file that is open for reading bytes: `open(path, "rb")`, `io.BytesIO`, what a web framework uploads."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most this many of the next bytes, and none at the end."""
+
+
+Source = str | os.PathLike[str] | bytes | bytearray | BinaryFile | NDArray[Any] | Image.Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_BYTES = 64 * 2**20
@@ -31,8 +40,10 @@ def open_picture(source: Source) -> tuple[Image.Image, tuple[int, int]]:
 
     Raises PictureError with the reason.
     """
-    if not isinstance(source, str | os.PathLike | bytes | bytearray | np.ndarray | Image.Image):
-        raise PictureError(f"a picture is a path, bytes, an array or a Pillow image, not {type(source).__name__}")
+    if not isinstance(source, str | os.PathLike | bytes | bytearray | BinaryFile | np.ndarray | Image.Image):
+        raise PictureError(
+            f"a picture is a path, bytes, an open file, an array or a Pillow image, not {type(source).__name__}"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads all the same
@@ -55,7 +66,25 @@ def _open(source: Source) -> tuple[Image.Image, tuple[int, int]]:
     if isinstance(source, np.ndarray):
         image = _from_array(source)
         return image, image.size
+    if isinstance(source, BinaryFile):
+        return _decode(read_open(source))
     return _decode(bytes(source) if isinstance(source, bytes | bytearray) else _read_file(source))
+
+
+def read_open(file: BinaryFile) -> bytes:
+    """The rest of an open file, up to one byte more than the limit; raises PictureError with the reason."""
+    if isinstance(file, io.TextIOBase):
+        raise PictureError("a file opened as text: open it with mode 'rb'")
+    pieces, left = [], MOST_BYTES + 1
+    try:
+        while left > 0 and (piece := file.read(left)):  # a socket gives what it has, piece by piece
+            pieces.append(bytes(piece))
+            left -= len(piece)
+    except (OSError, ValueError, TypeError) as problem:
+        raise PictureError(f"the open file cannot be read ({problem})") from problem
+    if not pieces:
+        raise PictureError("the open file has no more bytes: is seek(0) missing?")
+    return b"".join(pieces)
 
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:

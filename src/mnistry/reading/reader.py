@@ -1,19 +1,20 @@
-"""Read digits with ONNX Runtime alone: no training library is needed, nor loaded."""
+"""Read digits with ONNX Runtime; no training library is needed or loaded."""
 
 import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.reading.detection import Box, Crop, Segment, Source, views
+from mnistry.reading.detection import Box, Crop, PictureError, Segment, Source, views
 from mnistry.settings import MnistryError
 
 USUAL_WIDTH = 0.75  # of its height: a digit's width, and how far it varies
@@ -36,7 +37,12 @@ BATCH = 16  # images at a time: small batches stay in the processor's cache
 
 @dataclass(frozen=True)
 class Digit:
-    """One digit of a picture: what it is, how probable, where it stands, and the 28x28 that the model saw."""
+    """One digit of a picture.
+
+    `digit` is 0 to 9, or None for a shape that the model refuses. `probability`, 0 to 1, is that of this digit, and of
+    being a digit at all. `box` is (x, y, width, height) in pixels of the picture itself, seen upright: (x, y) is the
+    upper left corner. `image` is what the model saw, uint8 (28, 28), 0 = paper.
+    """
 
     digit: int | None
     probability: float
@@ -46,11 +52,24 @@ class Digit:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture says: `text`, its `digits`, and in words why there is none."""
+    """What was read in one picture.
+
+    `text` has a line for each row of writing and `?` for a shape that is no digit, `digits` are the same one by one,
+    and `reason` says why no digit was read ("" where one was).
+    """
 
     text: str
     digits: tuple[Digit, ...]
     reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, as `mnistry read --json` prints them after the name of the file.
+
+        `{"text": "7", "digits": [{"digit": 7, "probability": 0.998, "box": [x, y, width, height]}]}`, and "reason"
+        where no digit was read.
+        """
+        digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in self.digits]
+        return {"text": self.text, "digits": digits} | ({"reason": self.reason} if self.reason else {})
 
 
 Hypothesis = tuple[float, list[Digit]]  # how likely it is, less what its digits cost; what is read
@@ -59,22 +78,27 @@ Hypothesis = tuple[float, list[Digit]]  # how likely it is, less what its digits
 class Reader:
     """Reads pictures with one model, by default the one that comes with the package.
 
-    `model` is the path or the bytes of an ONNX file that fulfils the contract: `images` uint8 (n, 28, 28), 0 = paper,
-    to `probabilities` float32 (n, 10). Raises MnistryError if it is none.
+    `model` is the path or the bytes of an ONNX file that takes `images` uint8 (n, 28, 28), 0 = paper, and answers with
+    `probabilities` float32 (n, 10). Raises MnistryError for anything else. Threads may share one reader.
     """
 
     def __init__(self, model: str | Path | bytes | None = None) -> None:
         self._bytes = _bundled_model() if model is None else _model_bytes(model)
-        self._known = model is None  # to keep the contract: checking costs a tenth of reading one digit
+        self._known = model is None  # the bundled model needs no checks, and is opened when it is first used
+        self._path = Path(model) if isinstance(model, str | Path) else None
+        if not self._known:
+            _check_contract(self._session)
 
-    def __reduce__(self) -> tuple[type["Reader"], tuple[bytes]]:
-        return Reader, (self._bytes,)  # a worker process opens the model anew
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_session"}  # each process opens its own
 
     def read(self, source: Source) -> Reading:
-        """Read a path, bytes, an array or a Pillow image; raises PictureError with the reason.
+        """Read the digits in one picture; raises PictureError with the reason where that is impossible.
 
-        Where a digit is doubtful, a sheet of paper is looked for in the picture and read alone, if it is read more
-        surely.
+        `source` is a path, the bytes of a file, a file opened with mode "rb" (or `io.BytesIO`), a Pillow image, or an
+        array: (height, width) or (height, width, 3 or 4), bool, uint8, uint16 or float from 0 to 1.
+        When a digit is uncertain, the reader also looks for a sheet of paper and reads that alone; the more certain
+        reading is returned.
         """
         readings = (self._reading(rows) for rows in views(source))
         first = next(readings)
@@ -148,20 +172,40 @@ class Reader:
             for crop, row in zip(crops, joint, strict=True)
         ]
 
-    def read_many(self, sources: Iterable[Source]) -> Iterator[Reading]:
-        """Read one picture after the other; raises PictureError at the first that cannot be read."""
-        return map(self.read, sources)
+    @overload
+    def read_many(self, sources: Iterable[Source], errors: Literal["raise"] = "raise") -> Iterator[Reading]: ...
+
+    @overload
+    def read_many(self, sources: Iterable[Source], errors: Literal["yield"]) -> Iterator[Reading | PictureError]: ...
+
+    def read_many(
+        self, sources: Iterable[Source], errors: Literal["raise", "yield"] = "raise"
+    ) -> Iterator[Reading] | Iterator[Reading | PictureError]:
+        """Read pictures one after the other, in their order, each when it is asked for.
+
+        `errors="raise"` raises PictureError at the first picture that cannot be read; `errors="yield"` gives the
+        PictureError in the place of its reading and goes on. Raises MnistryError for any other `errors`.
+        """
+        if errors not in ("raise", "yield"):
+            raise MnistryError(f"read_many takes errors='raise' or errors='yield', not {errors!r}.")
+        return map(self.read if errors == "raise" else self._read_or_error, sources)
+
+    def _read_or_error(self, source: Source) -> Reading | PictureError:
+        try:
+            return self.read(source)
+        except PictureError as problem:
+            return problem
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (n, 10) of digits in MNIST form, uint8 (n, 28, 28); raises MnistryError."""
         return self._answers(images)[0]
 
     def is_digit(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The probability (n,) that each image is a digit at all; 1 where the model has not learnt what is none."""
+        """The probability (n,) that each image is a digit at all; 1 if the model has not learnt to refuse."""
         return self._answers(images)[1]
 
     def _answers(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Both of the above."""
+        """The probabilities (n, 10), and those (n,) of being a digit at all."""
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
             raise MnistryError(f"The reader takes images uint8 (n, 28, 28), not {images.dtype} {images.shape}.")
@@ -185,12 +229,29 @@ class Reader:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the model's file says of itself: recipe, accuracy, data, versions."""
+        """The metadata in the model's file: recipe, accuracy, data, versions."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known of the model: its data, recipe, figures on the test digits ("test"), and limits.
+
+        `mnistry export` writes this card beside the ONNX file. For a model without one: sha256, bytes, the metadata in
+        the file and a sentence under "limits".
+        """
+        if self._known:
+            return model_card()
+        digest = hashlib.sha256(self._bytes).hexdigest()
+        with suppress(OSError, ValueError, AttributeError):
+            card: dict[str, Any] = json.loads(self._path.with_suffix(".json").read_text("utf-8"))  # type: ignore[union-attr]
+            if card.get("sha256") == digest:
+                return card
+        limits = "Not known: there is no card beside the model's file."
+        return {"sha256": digest, "bytes": len(self._bytes), **self.metadata, "limits": limits}
 
     @cached_property
     def refuses(self) -> bool:
-        """Whether the model has learnt what is no digit; one that has not answers with a digit to everything."""
+        """Whether the model has learnt what is no digit; if not, it answers with a digit to everything."""
         return any(output.name == "digit" for output in self._session.get_outputs())
 
     @cached_property
@@ -198,19 +259,17 @@ class Reader:
         import onnxruntime  # 0.1 s and 45 MB, so not before it is needed
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # a broken model is told below, in one sentence
+        options.log_severity_level = 4  # what is wrong with a model is said below, in one sentence
         options.intra_op_num_threads = 1  # one small digit is faster without a thread pool
         options.inter_op_num_threads = 1
         try:
-            session = onnxruntime.InferenceSession(self._bytes, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(self._bytes, options, providers=["CPUExecutionProvider"])
         except Exception as problem:  # onnxruntime raises several classes without a common base
             raise MnistryError(f"The model is no ONNX file that can be run: {str(problem)[:200]}") from problem
-        _check_contract(session)
-        return session
 
 
 def model_card() -> dict[str, Any]:
-    """What is known of the model that comes with the package: data, recipe, figures, limits."""
+    """The card of the model that comes with the package: data, recipe, figures, limits."""
     card: dict[str, Any] = json.loads(
         (resources.files("mnistry") / "reading" / "bundled" / "reader.json").read_text("utf-8")
     )
@@ -220,7 +279,7 @@ def model_card() -> dict[str, Any]:
 def _bundled_model() -> bytes:
     data = (resources.files("mnistry") / "reading" / "bundled" / "reader.onnx").read_bytes()
     if hashlib.sha256(data).hexdigest() != model_card()["sha256"]:
-        raise MnistryError("The model that comes with mnistry is damaged: install the package again.")
+        raise MnistryError("The model that comes with mnistry is damaged: install mnistry again.")
     return data
 
 
@@ -231,7 +290,7 @@ def _model_bytes(model: str | Path | bytes) -> bytes:
         raise MnistryError(f"A model is the path or the bytes of an ONNX file, not {type(model).__name__}.")
     try:
         if not Path(model).is_file() and Path(model).exists():
-            raise MnistryError(f"The model {model} is no plain file.")
+            raise MnistryError(f"The model {model} is not a file: expected the path of an ONNX file.")
         return Path(model).read_bytes()
     except (OSError, ValueError) as problem:
         raise MnistryError(f"The model {model} cannot be read ({problem}).") from problem
@@ -246,8 +305,8 @@ def _check_contract(session: Any) -> None:
     kept &= "digit" not in outputs or _is(outputs["digit"], "tensor(float)", [1])
     if not kept or len(inputs) != 1:
         raise MnistryError(
-            "The model does not keep the contract: expected an input of the name images, uint8 [n, 28, 28], and the "
-            "outputs probabilities, float32 [n, 10], and maybe digit, float32 [n, 1]; "
+            "The model does not keep the contract: expected the input images, uint8 [n, 28, 28], and the outputs "
+            "probabilities, float32 [n, 10], and maybe digit, float32 [n, 1]; "
             f"found {inputs} -> {outputs}."
         )
 
@@ -256,7 +315,7 @@ def _check_answers(proba: NDArray[np.float32], is_digit: NDArray[np.float32]) ->
     if len(proba) and not (proba.min() >= 0 and abs(proba.sum(axis=1) - 1).max() < 1e-3):  # false for NaN, too
         raise MnistryError("The model does not keep the contract: its answers are no probabilities that sum to 1.")
     if len(is_digit) and not (is_digit.min() >= 0 and is_digit.max() < 1 + 1e-3):
-        raise MnistryError("The model does not keep the contract: what it says of `digit` is no probability.")
+        raise MnistryError("The model does not keep the contract: its output digit is no probability.")
 
 
 def _is(value: tuple[str, list[Any]] | None, kind: str, shape: list[int]) -> bool:
