@@ -137,7 +137,9 @@ def test_nothing_happens_at_import(tmp_path: Path):
 def test_the_public_names_are_those_of_the_plan():
     import mnistry
 
-    assert mnistry.__all__ == ["MnistryError", "Reader", "__version__", "evaluate", "load", "train"]
+    assert mnistry.__all__ == [
+        "Digit", "MnistryError", "PictureError", "Reader", "Reading", "__version__", "evaluate", "load", "train",
+    ]  # fmt: skip
     assert all(getattr(mnistry, name) for name in mnistry.__all__)
 
 

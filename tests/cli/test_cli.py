@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
+from mnistry.settings import install_hint
 
 EXAMPLES = ROOT / "examples" / "pictures"
 DIGITS = ("--dataset", "digits")
@@ -32,6 +35,19 @@ def strict(text: str) -> object:
 
 
 # --- Each command
+
+
+def test_the_name_alone_prints_the_help(command):
+    code, out, err = command()
+    assert (code, err) == (0, "")
+    with pytest.raises(SystemExit):
+        command("--help")
+    assert "Example: mnistry read" in out
+
+
+def test_the_help_tells_the_story_learn_prove_read(command):
+    listed = re.findall(r"^    (\w+) ", command()[1], re.MULTILINE)
+    assert listed == ["fetch", "models", "train", "tune", "evaluate", "report", "compare", "export", "read"]
 
 
 def test_fetch_finds_the_real_files(command, mnist: Path):
@@ -165,8 +181,9 @@ def test_the_fallback_cannot_be_missed(command, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("", "The following arguments are required: COMMAND"),
-        ("lern cnn", "invalid choice: 'lern'"),
+        ("trian cnn", "No command 'trian' (did you mean train?). See mnistry --help."),
+        ("lern cnn", "No command 'lern' (expected fetch, models, train,"),
+        ("--lern", "Unrecognized arguments: --lern. See mnistry --help."),
         ("train", "RECIPE"),
         ("train dens", "no recipe 'dens' (did you mean dense?)"),
         ("train dense --dataset cifar", "auto, mnist or digits, not 'cifar'"),
@@ -228,9 +245,7 @@ def test_a_missing_extra_says_what_to_install(tmp_path: Path):
     )
     done = process("train", "dense", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "mnistry: This command needs sklearn, which is not installed: pip install 'mnistry[train]'.\n"
-    )
+    assert done.stderr == f"mnistry: This command needs sklearn, which is not installed: {install_hint('train')}.\n"
 
 
 # --- As a process
@@ -253,7 +268,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path):
         running.kill()
     assert running.returncode == 130
     assert out == ""
-    assert "interrupted; nothing half-written was kept" in err
+    assert "interrupted; no unfinished file was kept" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
@@ -279,6 +294,33 @@ def test_a_closed_pipe_is_no_error():
     assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
 
 
+def test_results_go_to_the_file_also_while_a_terminal_shows_the_count(tmp_path: Path):
+    """rich takes over sys.stdout while it draws, and printed what came after a second to the terminal instead."""
+    code = (
+        "import time; from pathlib import Path; from mnistry.cli import console\n"
+        "with console.counting_bar('pictures', False) as tell:\n"
+        "    time.sleep(1.1)\n"
+        "    for n in range(9): print(n); tell()\n"
+    )
+    terminal, end = pty.openpty()
+    with (tmp_path / "results").open("wb") as results:
+        running = subprocess.Popen([sys.executable, "-c", code], stdout=results, stderr=end)
+    os.close(end)
+    drawn = b""
+    while part := _drawn(terminal):
+        drawn += part
+    assert running.wait() == 0
+    assert (tmp_path / "results").read_text().split() == list("012345678")
+    assert b"9 pictures" in drawn
+
+
+def _drawn(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux' way to say that nobody writes to it any more
+        return b""
+
+
 @pytest.mark.parametrize("closing", ["2>&-", ">&-", "2>/dev/full", "2>&1 | head -n 1"])
 def test_closed_and_full_streams_lose_no_training(tmp_path: Path, closing: str):
     train = f"{sys.executable} -m mnistry.cli train dense {' '.join(DIGITS)} --epochs 2 --out {tmp_path}/run {closing}"
@@ -291,7 +333,10 @@ def test_results_that_cannot_be_written_are_one_sentence():
     done = subprocess.run(
         f"{sys.executable} -m mnistry.cli models >/dev/full", shell=True, capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (2, "mnistry: The system refuses: [Errno 28] No space left on device.\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mnistry: The system reports an error: [Errno 28] No space left on device.\n",
+    )
 
 
 def test_names_of_folders_are_printed_as_they_are(command, dense_run, tmp_path: Path):

@@ -1,1 +1,1 @@
-"""The command line: one short function a command. Begin reading in `main`."""
+"""The command line: one short function for each command, its arguments beside it. Begin reading in `main`."""

@@ -1,33 +1,30 @@
 """What a person sees while waiting and at the end: progress bars on stderr, tables on stdout."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from rich import progress
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Column, Table
 from rich.text import Text
 
-CLASSES = range(10)
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
+PART_NAMES = {
+    "hsf4": "first half, by students (hsf4)",
+    "hsf0": "second half, by employees (hsf0)",
+    "without_wrong_labels": "without the 15 known wrong labels",
+}
 
 
 class _Progress(Console):
-    """Where progress and notices go; when nobody reads them any more, the work goes on."""
+    """Where progress and notices go; when nobody reads them any more, the work continues."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -40,11 +37,14 @@ class _Results(Console):
         raise BrokenPipeError
 
 
-class _Left(TimeRemainingColumn):
+class _Left(progress.TimeRemainingColumn):
     """The time that is left, where it can be known."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: progress.Task) -> Text:
         return Text() if task.total is None else super().render(task) + Text(" left")
+
+
+FIGURES = progress.TextColumn("{task.fields[figures]}")
 
 
 def stderr() -> Console:
@@ -58,25 +58,34 @@ def stdout() -> Console:
 
 
 def notice(text: str) -> None:
-    """Something that must not be missed."""
+    """A box on stderr with something that nobody may miss."""
     stderr().print(Panel(Text(text), title="Notice", border_style="bold yellow", expand=False))
 
 
-def say(text: str) -> None:
+def say(text: str, console: Console | None = None) -> None:
     """A line about the work, on stderr."""
     with suppress(OSError):  # a full disk under stderr must not end the work
-        stderr().print(text, soft_wrap=True, markup=False)
+        (console or stderr()).print(text, soft_wrap=True, markup=False)
+
+
+def _progress(*columns: progress.ProgressColumn) -> progress.Progress:
+    """A bar on stderr with these columns, which is gone at the end; nothing is drawn where stderr is no terminal."""
+    console = stderr()
+    return progress.Progress(
+        progress.SpinnerColumn(), progress.TextColumn("{task.description}"), progress.BarColumn(), *columns,
+        console=console, transient=True, disable=not console.is_terminal,
+        redirect_stdout=False,  # results printed meanwhile go to stdout, wherever that is
+    )  # fmt: skip
 
 
 @contextmanager
 def download_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Give a function to tell of a download: name, bytes so far, bytes in all."""
-    console = stderr()
-    if quiet or not console.is_terminal:
+    """Give a function to call with the state of a download: name, bytes so far, bytes in all."""
+    if quiet:
         yield None
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=console) as bar:
-        tasks: dict[str, Any] = {}
+    with _progress(progress.DownloadColumn()) as bar:
+        tasks: dict[str, progress.TaskID] = {}
 
         def tell(name: str, done: int, size: int) -> None:
             if name not in tasks:
@@ -88,44 +97,27 @@ def download_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
 @contextmanager
 def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, int, dict[str, float]], None] | None]:
-    """Give a function to tell of the training: epoch, epochs, batch, batches, figures. A line stays for each epoch."""
+    """Give a function to call with the state: epoch, epochs, batch, batches, figures. A line stays for each epoch."""
     if quiet:
         yield None
         return
-    console = stderr()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        _Left(compact=True),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
+    with _progress(
+        progress.TextColumn("{task.fields[figures]}"), progress.TimeElapsedColumn(), _Left(compact=True)
     ) as bar:
         task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
-
-        def keep(line: str) -> None:
-            with suppress(OSError):  # a full disk under stderr must not end the training
-                console.print(line, soft_wrap=True)
 
         def tell(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:
             if not batch:  # scikit-learn, which says nothing more before its end
                 bar.update(task, description=f"{recipe}: fitting")
-                if not console.is_terminal:
-                    keep(f"{recipe}: fitting; the next line comes when it is done")
+                if not bar.console.is_terminal:
+                    say(f"{recipe}: fitting; the next line comes when it is done")
                 return
             done = f"{recipe} epoch {epoch + 1}/{epochs}" if epochs * batches > 1 else f"{recipe}: fitted"
-            bar.update(
-                task,
-                total=epochs * batches,
-                completed=epoch * batches + batch,
-                description=done,
-                figures=_words(figures),
-            )
+            reached = "  ".join(f"{name} {figures[name]:.4f}" for name in CURVES if name in figures)
+            step, steps = epoch * batches + batch, epochs * batches
+            bar.update(task, total=steps, completed=step, description=done, figures=reached)
             if "seconds" in figures:  # only the last call of an epoch has them
-                keep(f"{done}  {_words(figures)}")
+                say(f"{done}  {reached}", bar.console)
                 if epoch + 1 == epochs:
                     bar.update(task, visible=False)
                     bar.add_task(f"{recipe}: exporting and evaluating", total=None, figures="")
@@ -135,31 +127,40 @@ def training_bar(recipe: str, quiet: bool) -> Iterator[Callable[[int, int, int, 
 
 @contextmanager
 def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
-    """Give a function to tell of a search: done, trials, running, best, message. A line stays for each trial."""
+    """Give a function to call with the state: done, trials, running, best, message. A line stays for each trial."""
     if quiet:
         yield None
         return
-    console = stderr()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} trials  {task.fields[figures]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    with _progress(FIGURES, _Left(compact=True)) as bar:
         task = bar.add_task(f"{recipe}: getting ready", total=None, figures="")
 
         def tell(state: Any) -> None:
             best = "" if state.best is None else f"best {state.best:.2%}  "
-            figures = f"{best}{state.running} running"
+            figures = f"{state.done}/{state.trials} trials  {best}{state.running} running"
             bar.update(task, total=state.trials, completed=state.done, description=recipe, figures=figures)
             if state.message:
-                with suppress(OSError):
-                    console.print(f"{recipe} {state.message}", soft_wrap=True, markup=False)
+                say(f"{recipe} {state.message}", bar.console)
+
+        yield tell
+
+
+@contextmanager
+def counting_bar(what: str, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Give a function to call when one more is done.
+
+    The count is drawn only where results go elsewhere than to the terminal: they are progress enough there.
+    """
+    started, done = time.monotonic(), itertools.count(1)
+    if quiet or stdout().is_terminal:
+        yield lambda: None
+        return
+    with _progress() as bar:
+        task = bar.add_task(what, total=None, visible=False)
+
+        def tell() -> None:
+            n, seconds = next(done), time.monotonic() - started
+            if seconds > 1:  # nothing is shown for what takes less than a moment
+                bar.update(task, description=f"{n:,} {what}, {n / seconds:,.0f} a second", visible=True)
 
         yield tell
 
@@ -167,51 +168,22 @@ def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | Non
 def tuned(summary: Mapping[str, Any], page: str) -> None:
     """The last lines of a search: the best trial, and what to do with it."""
     best, of = summary["best"], summary["trials"]
-    digits = f"{summary['dataset']} (split: {summary['validation']})"
-    counted = ", ".join(f"{of[kind]} {kind}" for kind in ("complete", "pruned", "failed"))
     if best:
         settings = "  ".join(f"{key}={value}" for key, value in best["settings"].items())
         _line(
-            f"[bold]{best['accuracy']:.2%}[/] of the validation digits of {digits} are right "
-            f"in trial {best['trial']}, the best; loss {best['nll']:.4f}."
+            f"[bold]{best['accuracy']:.2%}[/] of the validation digits of {summary['dataset']} "
+            f"(split: {summary['validation']}) are right in trial {best['trial']}, the best; loss {best['nll']:.4f}."
         )
-        stdout().print(f"Its settings: {settings}", soft_wrap=True, markup=False)
-    stdout().print(f"Trials: {counted}. The study {summary['study']} is kept in {summary['storage']}",
-                   soft_wrap=True, markup=False)  # fmt: skip
-    stdout().print(f"Look at {page}", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def counting_bar(what: str, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Give a function to tell that one more is done; nothing is shown for what takes less than a moment."""
-    console, started, bar = stderr(), time.monotonic(), None
-    if quiet or not console.is_terminal:
-        yield lambda: None
-        return
-    done = 0
-
-    def tell() -> None:
-        nonlocal done, bar
-        done += 1
-        if bar is None and time.monotonic() - started > 1:
-            bar = console.status("")
-            bar.start()
-        if bar is not None:
-            bar.update(f"{done:,} {what}, {done / (time.monotonic() - started):,.0f} a second")
-
-    try:
-        yield tell
-    finally:
-        if bar is not None:
-            bar.stop()
+        _line(f"Its settings: {escape(settings)}")
+    counted = ", ".join(f"{of[kind]} {kind}" for kind in ("complete", "pruned", "failed"))
+    _line(escape(f"Trials: {counted}. The study {summary['study']} is kept in {summary['storage']}"))
+    _line(escape(f"Look at {page}"))
 
 
 def score(figures: Mapping[str, Any]) -> None:
     """How many of the pictures with a label were read right."""
     if not figures["pictures"]:
-        _line(
-            "No picture has a label: the column file must name the files as they are given, or the end of their path."
-        )
+        _line("No picture has a label: the column file must name pictures as they are given, or the end of their path.")
         return
     digits = f"; {figures['digit_accuracy']:.1%} of {figures['digits']} digits" if figures["digits"] else ""
     other = f"; {figures['without_label']} pictures have no label" if figures["without_label"] else ""
@@ -219,7 +191,7 @@ def score(figures: Mapping[str, Any]) -> None:
 
 
 def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:
-    """The last lines of a training: what was reached and where it stands."""
+    """The last lines of a training: how good the run is and where it is."""
     low, high = figures["accuracy_interval"]
     _line(
         f"[bold]{figures['accuracy']:.2%}[/] of the {figures['n']} test digits of {figures['dataset']} are right "
@@ -229,14 +201,7 @@ def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, f
         _line(f"  {PART_NAMES.get(name, name)}: {part['accuracy']:.2%} ({part['errors']} errors of {part['n']})")
     if seconds:
         _line(f"Fitted in {seconds['fit']:.1f} s.")
-    stdout().print(f"The run stands in {run_folder}", soft_wrap=True, markup=False)
-
-
-PART_NAMES = {
-    "hsf4": "first half, by students (hsf4)",
-    "hsf0": "second half, by employees (hsf0)",
-    "without_wrong_labels": "without the 15 known wrong labels",
-}
+    _line(escape(f"The run is in {run_folder}"))
 
 
 def evaluation(figures: Mapping[str, Any]) -> None:
@@ -246,7 +211,7 @@ def evaluation(figures: Mapping[str, Any]) -> None:
     for row in figures["per_class"]:
         numbers = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
         report.add_row(str(row["digit"]), *numbers, str(row["support"]))
-    confusion = Table("truth", *map(str, CLASSES), title="Confusion matrix (columns: read as)")
+    confusion = Table("truth", *map(str, range(10)), title="Confusion matrix (columns: read as)")
     for digit, counts in enumerate(figures["confusion"]):
         confusion.add_row(str(digit), *(_cell(n, k == digit) for k, n in enumerate(counts)))
     console.print(report)
@@ -258,7 +223,7 @@ def recipes(table: list[dict[str, Any]], in_full: bool) -> None:
     if not in_full:
         rows = Table("recipe", "what it is", Column("parameters", justify="right"), box=SIMPLE_HEAD)
         for recipe in table:
-            rows.add_row(recipe["name"], recipe["summary"], _count(recipe["parameters"]))
+            rows.add_row(recipe["name"], recipe["summary"], "-" if (n := recipe["parameters"]) is None else f"{n:,}")
         stdout().print(rows)
         _line("[bold]mnistry models RECIPE[/] shows a recipe's settings.")
         return
@@ -271,23 +236,23 @@ def recipes(table: list[dict[str, Any]], in_full: bool) -> None:
 
 
 def comparison(table: Mapping[str, Any]) -> None:
-    """The recipes side by side, the most accurate first; below, which neighbours can be told apart."""
+    """The table of recipes, the most accurate first; below it, which neighbours differ by more than chance."""
     about = table["about"]
-    rows = Table(
-        title=f"Test accuracy on {about['dataset']}, {about['n']['test']:,} digits", box=SIMPLE_HEAD, padding=0
-    )
+    title = f"Test accuracy on {about['dataset']}, {about['n']['test']:,} digits"
+    rows = Table(title=title, box=SIMPLE_HEAD, padding=0)
     rows.add_column("recipe", no_wrap=True)
-    for name in (
+    columns = (
         "accuracy, %",
         "runs",
         "loss",
-        "calib.\nerror",
-        "param-\neters",
-        "file,\nKB",
-        "fit,\ns",
-        "µs an\nimage",
-    ):
-        rows.add_column(f" {name}".replace("\n", "\n "), justify="right", no_wrap=True)
+        "calib.\n error",
+        "param-\n eters",
+        "file,\n KB",
+        "fit,\n s",
+        "µs an\n image",
+    )
+    for name in columns:
+        rows.add_column(f" {name}", justify="right", no_wrap=True)
     for row in table["rows"]:
         spread = "" if row["accuracy_std"] is None else f" ± {100 * row['accuracy_std']:.2f}"
         rows.add_row(
@@ -309,10 +274,6 @@ def comparison(table: Mapping[str, Any]) -> None:
         _line(f"[bold]{escape(failure['recipe'])} failed:[/] {escape(failure['reason'])}")
 
 
-def _count(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
-
-
 def _line(text: str) -> None:
     stdout().print(text, soft_wrap=True)  # the terminal folds it, a file keeps it whole
 
@@ -323,8 +284,3 @@ def _figures(value: float) -> str:
 
 def _cell(n: int, diagonal: bool) -> str:
     return f"[bold]{n}[/]" if diagonal else f"[red]{n}[/]" if n else "[dim]0[/]"
-
-
-def _words(figures: Mapping[str, float]) -> str:
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    return "  ".join(f"{name} {figures[name]:.4f}" for name in names if name in figures)

@@ -1,276 +1,114 @@
-"""The command line: one short function a command. What is heavy is imported where it is used."""
+"""The process of the command line: which command, its exit code, and one sentence for every mistake."""
 
 import argparse
-import json
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from mnistry.cli.arguments import changes, command_line
-from mnistry.cli.tune import find_source
-from mnistry.settings import MnistryError, Settings
+from mnistry import __version__
+from mnistry.cli import learn, read, report, tune
+from mnistry.cli.arguments import DONE
+from mnistry.settings import MnistryError, missing_extra
 
-DONE, SOME_FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+MISTAKE, INTERRUPTED = 2, 130
+# Each command with what adds its arguments, in the order of the story: learn, prove, read.
+COMMANDS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None] | None], ...] = (
+    (learn.fetch, None),
+    (learn.models, learn.models_arguments),
+    (learn.train, learn.train_arguments),
+    (tune.tune, tune.tune_arguments),
+    (learn.evaluate, learn.evaluate_arguments),
+    (report.report, report.report_arguments),
+    (report.compare, report.compare_arguments),
+    (learn.export, learn.export_arguments),
+    (read.read, read.read_arguments),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 some inputs failed, 2 a user's mistake, 130 Ctrl-C."""
     _prepare_streams()
     try:
-        options = command_line(COMMANDS).parse_args(arguments)
+        options = _parsed(sys.argv[1:] if arguments is None else arguments)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
-            code: int = options.command(options)
+            code: int = options.command(options) or DONE
             sys.stdout.flush()
             return code
+    except ModuleNotFoundError as problem:
+        return _fail(str(missing_extra("This command", problem)))
     except MnistryError as mistake:
         return _fail(str(mistake))
-    except ModuleNotFoundError as problem:
-        if problem.name and problem.name.split(".")[0] == "mnistry":
-            raise
-        extra = "tune" if problem.name in ("optuna", "sqlalchemy") else "train"
-        return _fail(f"This command needs {problem.name}, which is not installed: pip install 'mnistry[{extra}]'.")
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         _abandon_stdout()
         return DONE
     except OSError as problem:  # a full disk under the output, a name that is too long, ...
         _abandon_stdout()
-        return _fail(f"The system refuses: {problem}.")
+        return _fail(f"The system reports an error: {problem}.")
     except KeyboardInterrupt as end:
-        print(f"mnistry: {end if end.args else 'interrupted; nothing half-written was kept.'}", file=sys.stderr)
+        print(f"mnistry: {end if end.args else 'interrupted; no unfinished file was kept.'}", file=sys.stderr)
         return INTERRUPTED
     except MemoryError:
-        return _fail("There is not enough memory for this: lower batch_size or width, or take a smaller input.")
+        return _fail("There is not enough memory for this: lower batch_size or width, or use a smaller input.")
 
 
 def run() -> None:
-    """The process of the command: `main`, and after Ctrl-C an end at once.
+    """Be the process `mnistry`: end with the exit code of `main`, after Ctrl-C at once.
 
     TensorFlow's threads may still be asking for batches then, and an orderly end of Python under them can crash.
     """
     code = main()
     if code == INTERRUPTED:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 
 
-# --- Commands ---------------------------------------------------------------------------------------------
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other mistake."""
+        raise MnistryError(f"{message[0].upper()}{message[1:]}. See {self.prog} --help.")
 
 
-def fetch(options: argparse.Namespace) -> int:
-    """Fetch MNIST and verify it, or find it where it already is."""
-    from mnistry.cli import console
-    from mnistry.data import sources
-
-    with console.download_bar(options.quiet) as tell:
-        folder = sources.fetch(Settings.from_environment(), tell)
-    print(json.dumps({"folder": str(folder), "dataset": "mnist"}) if options.json else f"MNIST is verified in {folder}")
-    return DONE
-
-
-def models(options: argparse.Namespace) -> int:
-    """List the recipes, or the settings of those that are named."""
-    from mnistry.models.recipes import RECIPES, find_recipe
-
-    names = ("name", "summary", "family", "parameters")
-    table = [
-        {name: getattr(recipe, name) for name in names}
-        | {"settings": dict(recipe.settings), "space": {key: str(domain) for key, domain in recipe.space.items()}}
-        for recipe in map(find_recipe, options.recipes or RECIPES)
-    ]
-    if options.json:
-        print(json.dumps(table))
-    else:
-        from mnistry.cli import console
-
-        console.recipes(table, bool(options.recipes))
-    return DONE
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, with the function of the command as `command`; without a command that prints the help."""
+    parser = _Parser(
+        prog="mnistry",
+        description="Learn handwritten digits, prove how well, and read them in your own pictures.",
+        epilog="Example: mnistry read photo.jpg",
+    )
+    parser.add_argument("--version", action="version", version=f"mnistry {__version__}")
+    parser.set_defaults(command=lambda _: print(parser.format_help(), end=""))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    for command, add_arguments in COMMANDS:
+        added = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+        added.set_defaults(command=command)
+        added.add_argument("--json", action="store_true", help="print the result as JSON")
+        added.add_argument("--quiet", action="store_true", help="print only results and errors")
+        if add_arguments:
+            add_arguments(added)
+    _check_name(arguments, [command.__name__ for command, _ in COMMANDS])
+    return parser.parse_args(arguments)
 
 
-def train(options: argparse.Namespace) -> int:
-    """Train a recipe and evaluate it once on the test digits."""
-    from mnistry.cli import console
-    from mnistry.data.dataset import load
-    from mnistry.models.recipes import find_recipe
-    from mnistry.training.train import train
+def _check_name(arguments: Sequence[str], names: list[str]) -> None:
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
+        from difflib import get_close_matches
 
-    name, found, origin = find_source(options)
-    recipe = find_recipe(name).changed(found | changes(options))
-    validation = recipe.validation if options.validation is None else options.validation
-    with console.download_bar(options.quiet) as tell:
-        data = load(options.dataset, validation, options.seed, progress=tell)
-    with console.training_bar(recipe.name, options.quiet) as tell_training:
-        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin)
-    if options.json:
-        _print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
-    else:
-        console.results(_shown(run.folder), run.metrics, run.info["seconds"])
-        print(f"See it: mnistry report {_shown(run.folder)}")
-    return DONE
+        close = get_close_matches(arguments[0], names, 1)
+        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(names[:-1])} or {names[-1]}"
+        raise MnistryError(f"No command {arguments[0]!r} ({hint}). See mnistry --help.")
 
 
-def tune(options: argparse.Namespace) -> int:
-    """Search a recipe's settings, in one process or many; the same command goes on where it was interrupted."""
-    from mnistry.cli.tune import tune
-
-    return DONE if tune(options, changes(options)) else SOME_FAILED
-
-
-def evaluate(options: argparse.Namespace) -> int:
-    """Show how good a run is: the figures taken once after its training, or --again from its ONNX file."""
-    run = _find_run(options.run)
-    figures = run.metrics
-    if options.again:
-        from mnistry.training.train import evaluate
-
-        figures = evaluate(run)
-    if options.json:
-        _print_json({"run": str(run.folder), "recipe": run.info["recipe"], **figures})
-    else:
-        from mnistry.cli import console
-
-        console.evaluation(figures)
-        console.results(_shown(run.folder), figures)
-    return DONE
-
-
-def report(options: argparse.Namespace) -> int:
-    """Draw a run's pictures and write its report.html."""
-    from mnistry.reports.report import write_report
-
-    page = write_report(_find_run(options.run))
-    print(json.dumps({"report": str(page)}) if options.json else f"The report is {_shown(page)}")
-    return DONE
-
-
-def compare(options: argparse.Namespace) -> int:
-    """Train what is missing and set recipes side by side: a table, as CSV, as JSON and as a page with pictures."""
-    from mnistry.cli import console
-    from mnistry.data.dataset import load
-    from mnistry.reports import compare
-
-    settings = Settings.from_environment()
-    with console.download_bar(options.quiet) as bar:
-        data = load(options.dataset, settings=settings, progress=bar)
-    out = compare.place(options.out, options.recipes, data, settings)
-    tell = None if options.quiet else console.say
-    comparison = compare.compare(options.recipes, options.seeds, data, settings, tell)
-    page = compare.save(comparison, data, out)
-    if options.json:
-        _print_json({"page": str(page), **comparison.to_dict()})
-    elif options.csv:
-        print(comparison.to_csv(), end="")
-    else:
-        console.comparison(comparison.to_dict())
-        print(f"The page is {_shown(page)}")
-    return SOME_FAILED if comparison.failed else DONE
-
-
-def read(options: argparse.Namespace) -> int:
-    """Read the digits in pictures: files, folders, patterns, or - for standard input."""
-    from mnistry.cli import console
-    from mnistry.reading import batch
-    from mnistry.reading.visualization import Gallery
-
-    labels = None if options.labels is None else batch.read_labels(options.labels)
-    workers = options.workers or batch.usual_workers(options.pictures)
-    gallery, score, failed = Gallery(options.show, labels, options.labels), batch.Score(), 0
-    with console.counting_bar("pictures", options.quiet) as tell:
-        for result in batch.read_all(_reader(options.model), batch.pictures_of(options.pictures), workers):
-            failed += result.reading is None
-            label = None if labels is None else batch.label_of(result.file, labels)
-            right = score.add(result.reading.text if result.reading else "", label)
-            gallery.add(result, label, right)
-            line = json.dumps(_as_json(result)) if options.json else _as_words(result)
-            print(line, flush=True, file=sys.stdout if result.reading or options.json else sys.stderr)
-            tell()
-    gallery.write()
-    if labels is not None:
-        console.score(score.figures()) if not options.json else _print_json({"labels": score.figures()})
-    return SOME_FAILED if failed else DONE
-
-
-def export(options: argparse.Namespace) -> int:
-    """Write a run's model as an ONNX file with its card, after proving that it answers as the trained model does."""
-    from mnistry.training.export import export_run
-
-    run = _find_run(options.run)
-    target, parity = export_run(run, Path(options.out or f"{run.folder.name}.onnx"))
-    if options.json:
-        _print_json({"model": str(target), **parity})
-    else:
-        print(
-            f"{target} answers as the trained model does on {parity['n']} test digits "
-            f"(all labels equal, probabilities within {parity['largest_difference']:.1e})."
-        )
-    return DONE
-
-
-COMMANDS = (fetch, models, train, tune, evaluate, report, compare, read, export)
-
-
-# --- Shared -----------------------------------------------------------------------------------------------
-
-
-def _find_run(name: str) -> Any:
-    from mnistry.training.runs import find_run
-
-    return find_run(name, Settings.from_environment().runs)
-
-
-def _reader(model: str | None) -> Any:
-    from mnistry.reading.reader import Reader
-
-    if model is None or model.lower().endswith(".onnx"):
-        return Reader(model)
-    return Reader(_find_run(model).model)
-
-
-def _as_words(result: Any) -> str:
-    shown = result.file if result.file.isprintable() else repr(result.file)
-    if result.reading is None:
-        return f"{shown}: {result.error}"
-    if result.reading.reason:
-        return f"{shown}: {result.reading.reason}"
-    text = result.reading.text.replace("\n", " / ")  # one line a picture
-    return f"{shown}: {text} ({', '.join(f'{digit.probability:.1%}' for digit in result.reading.digits)})"
-
-
-def _as_json(result: Any) -> dict[str, Any]:
-    if result.reading is None:
-        return {"file": result.file, "error": result.error}
-    digits = [
-        {"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in result.reading.digits
-    ]
-    line = {"file": result.file, "text": result.reading.text, "digits": digits}
-    return line | ({"reason": result.reading.reason} if result.reading.reason else {})
-
-
-def _shown(path: Path) -> str:
-    """A path for a person: from the current folder where it is below it."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _short(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metrics.items() if key not in ("mistakes", "confusion", "reliability")}
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, allow_nan=False))
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     if category.__name__ == "FallbackWarning":
         from mnistry.cli import console
 
@@ -299,7 +137,3 @@ def _abandon_stdout() -> None:
 def _fail(sentence: str) -> int:
     print(f"mnistry: {sentence}", file=sys.stderr)
     return MISTAKE
-
-
-if __name__ == "__main__":
-    run()

@@ -1,0 +1,127 @@
+"""The commands fetch, models, train, evaluate and export. What is heavy is imported where it is used."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mnistry.cli.arguments import DONE, changes, find_run, print_json, run_argument, shown, training_arguments
+from mnistry.cli.tune import find_source
+from mnistry.settings import Settings
+
+
+def fetch(options: argparse.Namespace) -> int:
+    """Download MNIST and verify it, or find it where it already is."""
+    from mnistry.cli import console
+    from mnistry.data import sources
+
+    with console.download_bar(options.quiet) as tell:
+        folder = sources.fetch(Settings.from_environment(), tell)
+    if options.json:
+        print_json({"folder": str(folder), "dataset": "mnist"})
+    else:
+        print(f"MNIST is complete and verified in {folder}")
+    return DONE
+
+
+def models_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `models` takes."""
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="show the settings of these")
+
+
+def models(options: argparse.Namespace) -> int:
+    """List the recipes, or show the settings of those that are named."""
+    from mnistry.models.recipes import RECIPES, find_recipe
+
+    names = ("name", "summary", "family", "parameters")
+    table = [
+        {name: getattr(recipe, name) for name in names}
+        | {"settings": dict(recipe.settings), "space": {key: str(domain) for key, domain in recipe.space.items()}}
+        for recipe in map(find_recipe, options.recipes or RECIPES)
+    ]
+    if options.json:
+        print_json(table)
+    else:
+        from mnistry.cli import console
+
+        console.recipes(table, bool(options.recipes))
+    return DONE
+
+
+def train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `train` takes."""
+    training_arguments(parser, nargs="?")
+    parser.add_argument("--from", dest="source", metavar="STUDY", help="use the best settings that this study found")
+    parser.add_argument("--storage", metavar="URL", help="where that study is kept (default: under MNISTRY_HOME)")
+    parser.add_argument("--out", metavar="FOLDER", help="write the run here (default: under MNISTRY_HOME)")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a recipe and evaluate it once on the test digits."""
+    from mnistry.cli import console
+    from mnistry.data.dataset import load
+    from mnistry.models.recipes import find_recipe
+    from mnistry.training.train import train
+
+    name, found, origin = find_source(options)
+    recipe = find_recipe(name).changed(found | changes(options))
+    validation = recipe.validation if options.validation is None else options.validation
+    with console.download_bar(options.quiet) as tell:
+        data = load(options.dataset, validation, options.seed, progress=tell)
+    with console.training_bar(recipe.name, options.quiet) as tell_training:
+        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin)
+    if options.json:
+        print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
+    else:
+        console.results(shown(run.folder), run.metrics, run.info["seconds"])
+        print(f"See it: mnistry report {shown(run.folder)}")
+    return DONE
+
+
+def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `evaluate` takes."""
+    run_argument(parser)
+    parser.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Show how good a run is: the figures measured once after its training, or --again with its ONNX file."""
+    run = find_run(options.run)
+    figures = run.metrics
+    if options.again:
+        from mnistry.training.train import evaluate
+
+        figures = evaluate(run)
+    if options.json:
+        print_json({"run": str(run.folder), "recipe": run.info["recipe"], **figures})
+    else:
+        from mnistry.cli import console
+
+        console.evaluation(figures)
+        console.results(shown(run.folder), figures)
+    return DONE
+
+
+def export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `export` takes."""
+    run_argument(parser)
+    parser.add_argument("--out", metavar="FILE", help="the ONNX file, with its card beside it (default: RUN.onnx)")
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run's model as an ONNX file with its card, after checking that it answers as the trained model does."""
+    from mnistry.training.export import export_run
+
+    run = find_run(options.run)
+    target, parity = export_run(run, Path(options.out or f"{run.folder.name}.onnx"))
+    if options.json:
+        print_json({"model": str(target), **parity})
+    else:
+        print(
+            f"{target} answers as the trained model does on {parity['n']} test digits "
+            f"(all labels equal, probabilities within {parity['largest_difference']:.1e})."
+        )
+    return DONE
+
+
+def _short(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if key not in ("mistakes", "confusion", "reliability")}
