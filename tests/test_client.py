@@ -4,10 +4,15 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +194,46 @@ def without_sklearn(code: str) -> subprocess.CompletedProcess[str]:
         "sys.meta_path.insert(0, No())\n"
     )
     return subprocess.run([sys.executable, "-c", hide + code], capture_output=True, text=True)
+
+
+def test_the_lines_of_the_document_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    exec(compile(document()[0], "embedding.md", "exec"), {"__name__": "client"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("7 ")
+    assert lines[-1].startswith("unreadable: no picture")
+
+
+def test_the_server_of_the_document_answers():
+    names: dict[str, Any] = {"__name__": "server"}
+    exec(compile(document()[1], "embedding.md", "exec"), names)
+    with names["ThreadingHTTPServer"](("127.0.0.1", 0), names["Handler"]) as server:
+        names["Handler"].log_message = lambda *_: None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answers = [posted(server.server_port, picture) for picture in (SEVEN.read_bytes(), b"no picture")]
+        server.shutdown()
+    assert answers[0] == (200, mnistry.Reader().read(SEVEN).to_dict())
+    assert answers[1][0] == 422
+    assert answers[1][1]["error"].startswith("no picture")
+
+
+def document() -> list[str]:
+    text = (ROOT / "docs" / "embedding.md").read_text("utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def posted(port: int, picture: bytes) -> tuple[int, dict[str, Any]]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/", picture)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_threads_may_share_a_reader():
+    reader = mnistry.Reader()
+    pictures = sorted(SEVEN.parent.iterdir())
+    with ThreadPoolExecutor(8) as threads:
+        assert "".join(reading.text for reading in threads.map(reader.read, pictures)) == "0123456789"
 
 
 def test_a_typed_client_passes_mypy_strict_and_runs(tmp_path: Path):

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INSTALL_FROM = "."  # what pip installs, a clone: on the day of publishing this becomes "mnistry"
+EXTRAS = {  # which extra of pyproject.toml brings a library; `train` brings all others
+    "optuna": "tune", "sqlalchemy": "tune", "psycopg": "tune", "ray": "ray",
+    "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "h11": "serve", "prometheus_client": "serve",
+}  # fmt: skip
 
 
 class MnistryError(Exception):
@@ -24,8 +28,9 @@ def missing_extra(what: str, problem: ModuleNotFoundError) -> MissingExtraError:
     library = (problem.name or "").split(".")[0]
     if library == "mnistry":
         raise problem
-    extra = {"optuna": "tune", "sqlalchemy": "tune", "psycopg": "tune", "ray": "ray"}.get(library, "train")
-    return MissingExtraError(f"{what} needs {library}, which is not installed: {install_hint(extra)}.")
+    return MissingExtraError(
+        f"{what} needs {library}, which is not installed: {install_hint(EXTRAS.get(library, 'train'))}."
+    )
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def test_a_missing_extra_says_what_to_install(tmp_path: Path):
         "        if name.split('.')[0] == 'sklearn': raise ModuleNotFoundError('hidden', name=name)\n"
         "sys.meta_path.insert(0, No())\n"
     )
-    done = process("train", "dense", PYTHONPATH=str(tmp_path))
+    done = process("train", "dense", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"mnistry: This command needs sklearn, which is not installed: {install_hint('train')}.\n"
 

@@ -66,12 +66,12 @@ def _open(source: Source) -> tuple[Image.Image, tuple[int, int]]:
     if isinstance(source, np.ndarray):
         image = _from_array(source)
         return image, image.size
-    if isinstance(source, BinaryFile):
-        return _decode(read_open(source))
-    return _decode(bytes(source) if isinstance(source, bytes | bytearray) else _read_file(source))
+    if isinstance(source, str | os.PathLike):
+        return _decode(_read_file(source))
+    return _decode(bytes(source) if isinstance(source, bytes | bytearray) else _read_open(source))
 
 
-def read_open(file: BinaryFile) -> bytes:
+def _read_open(file: BinaryFile) -> bytes:
     """The rest of an open file, up to one byte more than the limit; raises PictureError with the reason."""
     if isinstance(file, io.TextIOBase):
         raise PictureError("a file opened as text: open it with mode 'rb'")
