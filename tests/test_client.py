@@ -85,6 +85,19 @@ def test_every_kind_of_source_reads_the_same(reader: mnistry.Reader):
         assert [reader.read(source) for source in sources] == [expected] * len(sources)
 
 
+def test_a_box_counts_pixels_of_the_upright_picture(reader: mnistry.Reader):
+    """Stored on its side, with EXIF's order to turn it by 90 degrees, and four times as large as is worked on."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(SEVEN) as picture:
+        upright = picture.convert("RGB").resize((picture.width * 4, picture.height * 4))
+    upright.transpose(Image.Transpose.ROTATE_90).save(file, "PNG", exif=exif)
+    file.seek(0)
+    (digit,) = reader.read(file).digits
+    expected = [4 * value for value in reader.read(SEVEN).digits[0].box]
+    assert np.abs(np.subtract(digit.box, expected)).max() <= 12
+
+
 def test_an_open_file_may_come_in_pieces_and_is_read_from_where_it_is(reader: mnistry.Reader):
     class Slow(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
