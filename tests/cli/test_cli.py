@@ -77,9 +77,21 @@ def test_models_lists_the_recipes(command):
 def test_models_shows_the_settings_of_a_recipe_and_what_a_search_tries(command):
     code, out, _ = command("models", "cnn")
     assert code == 0
-    assert any(line.split() == ["batch_size", "128", "64,128,256"] for line in out.splitlines())
-    assert strict(command("models", "cnn", "--json")[1])[0]["settings"]["epochs"] == 8
+    assert any({"batch_size", "128", "64,128,256"} <= set(line.split()) for line in out.splitlines())
+    assert "degrees" in out
+    recipe = strict(command("models", "cnn", "--json")[1])[0]
+    assert recipe["settings"]["epochs"] == 8
+    assert recipe["about"]["shift"]["unit"] == "pixels"
     assert "did you mean cnn" in command("models", "cn")[2]
+
+
+def test_models_leaves_out_the_settings_that_do_nothing_for_a_recipe(command):
+    shown = {name: strict(command("models", name, "--json")[1])[0]["about"] for name in ("cnn", "student", "reader")}
+    assert not {"temperature", "views", "outliers"} & set(shown["cnn"])
+    assert {"temperature", "views"} <= set(shown["student"])
+    assert "outliers" in shown["reader"]
+    assert "temperature" not in shown["reader"]  # its teacher's answers are taken as they are
+    assert all(about["doc"] for about in shown["cnn"].values())
 
 
 def test_train_evaluate_report_export_in_a_row(command, tmp_path: Path):

@@ -193,6 +193,12 @@ def test_scikit_learns_own_checks_hold(name, check):
 # --- Recipes and their settings
 
 
+@pytest.mark.parametrize("name", [n for n, r in RECIPES.items() if r.family == "neural" and n != "ensemble"])
+@pytest.mark.parametrize("key", ["spoilt", "neighbours"])
+def test_every_neural_recipe_can_spoil_its_digits_and_hang_pieces_of_others_on_them(name, key):
+    assert find_recipe(name).changed({key: "0.1"}).build().get_params()[key] == 0.1
+
+
 def test_settings_are_read_as_the_types_they_have():
     recipe = find_recipe("dense").changed(
         {"epochs": "3", "learning_rate": "1e-2", "best_epoch": "true", "schedule": "constant"}

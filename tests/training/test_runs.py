@@ -217,6 +217,16 @@ def test_a_finished_run_is_found_by_what_it_did_and_a_damaged_one_passed_over(de
     assert "model.onnx is damaged" in told[0]
 
 
+def test_a_run_from_before_a_setting_was_there_had_its_default(dense_run, tmp_path: Path):
+    wanted = {"settings": dense_run.info["settings"]}
+    shutil.copytree(dense_run.folder, tmp_path / "old")
+    fewer = {key: value for key, value in wanted["settings"].items() if key not in ("spoilt", "neighbours")}
+    with writing(tmp_path / "old", replace=True) as draft:
+        (draft.path / "run.json").write_text(json.dumps(dense_run.info | {"settings": fewer}))
+    assert find_finished(tmp_path, wanted).folder == tmp_path / "old"
+    assert find_finished(tmp_path, {"settings": wanted["settings"] | {"spoilt": 0.1}}) is None
+
+
 def test_of_equal_runs_the_first_finished_is_taken(dense_run, tmp_path: Path):
     """Whoever trains again does not choose the better one."""
     for name, finished in (("a", "2026-03-01"), ("b", "2026-01-01"), ("c", "2026-02-01")):

@@ -219,7 +219,7 @@ def evaluation(figures: Mapping[str, Any]) -> None:
 
 
 def recipes(table: list[dict[str, Any]], in_full: bool) -> None:
-    """One line a recipe, or their settings `in_full`."""
+    """One line for each recipe; `in_full`, a table of each recipe's settings that do something in it."""
     if not in_full:
         rows = Table("recipe", "what it is", Column("parameters", justify="right"), box=SIMPLE_HEAD)
         for recipe in table:
@@ -228,10 +228,11 @@ def recipes(table: list[dict[str, Any]], in_full: bool) -> None:
         _line("[bold]mnistry models RECIPE[/] shows a recipe's settings.")
         return
     for recipe in table:
-        rows = Table("setting (--set)", "default", "what tune tries", box=SIMPLE_HEAD)
+        rows = Table("setting (--set)", "default", "tune tries", "what it does", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         _line(f"[bold]{recipe['name']}[/]: {recipe['summary']}")
-        for key, value in recipe["settings"].items():
-            rows.add_row(key, json.dumps(value), recipe["space"].get(key, ""))
+        for key, about in recipe["about"].items():
+            value = json.dumps(recipe["settings"][key])
+            rows.add_row(key, value, recipe["space"].get(key, ""), f"{about['doc']} ({about['takes']})")
         stdout().print(rows)
 
 

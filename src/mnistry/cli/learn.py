@@ -35,7 +35,11 @@ def models(options: argparse.Namespace) -> int:
     names = ("name", "summary", "family", "parameters")
     table = [
         {name: getattr(recipe, name) for name in names}
-        | {"settings": dict(recipe.settings), "space": {key: str(domain) for key, domain in recipe.space.items()}}
+        | {
+            "settings": dict(recipe.settings),
+            "space": {key: str(domain) for key, domain in recipe.space.items()},
+            "about": {key: {"takes": s.takes, "unit": s.unit, "doc": s.doc} for key, s in recipe.explained().items()},
+        }
         for recipe in map(find_recipe, options.recipes or RECIPES)
     ]
     if options.json:

@@ -13,16 +13,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from mnistry.settings import MnistryError
+from mnistry.models.setting import InputError as InputError
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.integer[Any]]
 Pair = tuple[Images, Labels]
 Progress = Callable[[int, int, int, int, dict[str, float]], None]  # epoch, epochs, batch, batches, figures so far
-
-
-class InputError(MnistryError, ValueError):
-    """Images, labels or settings that a classifier cannot take."""
 
 
 class DigitClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]

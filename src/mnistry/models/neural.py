@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from mnistry.data.handwriting_styles import european, with_neighbours
 from mnistry.models.backend import enough_memory, load_keras, precision, seeded
 from mnistry.models.base import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
 from mnistry.models.batches import Digits, Distilled, Mixed, divergence
+from mnistry.models.neural_settings import NEURAL, NeuralSettings
 from mnistry.settings import MnistryError
 
 SETTLING = 100  # batches from which batch norm's statistics are taken anew
@@ -25,105 +27,50 @@ REVIEW = 3  # the epoch (from 0) before which a network leaves out outliers, onc
 STEPS = 8  # batches that Keras runs in one go: a tenth to a fifth faster than one by one
 
 
-class NeuralClassifier(DigitClassifier):
-    """A Keras network as a scikit-learn classifier.
+@dataclass(eq=False, repr=False)
+class NeuralClassifier(DigitClassifier, NeuralSettings):
+    """A Keras network as a scikit-learn classifier: `network` builds it from `width`, `NeuralSettings` has the rest.
 
-    `network` builds it from `width`. `schedule` is "constant" or "cosine": up to `learning_rate` in the first share
-    `warm_up` of the steps, then down to 0; `beta_2` is Adam's. `rotation` (degrees), `shift` (pixels), `zoom`,
-    `shear` (fractions), `elastic` (pixels), `erase` (side in pixels), `stroke` and `blur` change every training
-    image a little, see `Augmentation`; `european` is the share of 0s, 1s, 4s, 7s and 9s that are as Europeans write
-    them; `neighbours` the share of digits on which a piece of another one hangs, as cuts through touching writing
-    leave it; `spoilt` the share of all images that are spoilt as bad pictures are. `outliers` adds so many pictures
-    of what is no digit for each digit: for a network whose second output is the probability that it is a digit at
-    all. `ema` > 0 keeps the running mean of the weights with that momentum and takes batch norm's statistics anew
-    for it. `bfloat16` computes in it and keeps float32 weights. `teacher` is the ONNX file of a model to learn
-    from: its probabilities for `views` changed copies of every image, softened by `temperature`; with `outliers`,
-    half of a target is what it says and half the label. `patience` > 0 stops when the validation loss has not
-    fallen for so many epochs, `best_epoch` keeps the weights of its lowest; both want validation digits. The same
-    `random_state` gives the same weights on the same machine.
+    With `outliers` the network has a second output, the probability that an image is a digit at all. A `teacher` gives
+    probabilities to learn from; with `outliers` half of each target is the teacher's answer and half the label.
+    `patience` and `best_epoch` need validation digits. The same `random_state` gives the same weights on the same
+    machine, back end and number of threads.
     """
 
-    def __init__(
-        self,
-        network: Callable[[int], Any] | None = None,
-        width: int = 128,
-        epochs: int = 5,
-        batch_size: int = 32,
-        learning_rate: float = 0.001,
-        schedule: str = "constant",
-        warm_up: float = 0.2,
-        weight_decay: float = 0.0,
-        beta_2: float = 0.999,
-        label_smoothing: float = 0.0,
-        rotation: float = 0.0,
-        shift: float = 0.0,
-        zoom: float = 0.0,
-        shear: float = 0.0,
-        elastic: float = 0.0,
-        erase: int = 0,
-        stroke: float = 0.0,
-        blur: float = 0.0,
-        european: float = 0.0,
-        neighbours: float = 0.0,
-        spoilt: float = 0.0,
-        outliers: float = 0.0,
-        ema: float = 0.0,
-        bfloat16: bool = False,
-        teacher: str = "",
-        temperature: float = 2.0,
-        views: int = 8,
-        patience: int = 0,
-        best_epoch: bool = False,
-        random_state: int | None = None,
-    ) -> None:
-        self.network = network
-        self.width = width
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.warm_up = warm_up
-        self.weight_decay = weight_decay
-        self.beta_2 = beta_2
-        self.label_smoothing = label_smoothing
-        self.rotation = rotation
-        self.shift = shift
-        self.zoom = zoom
-        self.shear = shear
-        self.elastic = elastic
-        self.erase = erase
-        self.stroke = stroke
-        self.blur = blur
-        self.european = european
-        self.neighbours = neighbours
-        self.spoilt = spoilt
-        self.outliers = outliers
-        self.ema = ema
-        self.bfloat16 = bfloat16
-        self.teacher = teacher
-        self.temperature = temperature
-        self.views = views
-        self.patience = patience
-        self.best_epoch = best_epoch
-        self.random_state = random_state
+    network: Callable[[int], Any] | None = None
+    random_state: int | None = None
 
-    def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
-        """Train from scratch; sets `model_`, `history_` (a row an epoch) and `classes_`. Raises InputError."""
+    def fit(
+        self,
+        X: Images,
+        y: Labels,
+        validation: Pair | None = None,
+        progress: Progress | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Self:
+        """Train from scratch; sets `model_`, `history_` (a row an epoch) and `classes_`.
+
+        `callbacks` are Keras callbacks of your own, such as `keras.callbacks.TensorBoard`. Raises InputError.
+        """
         X, y = check_images(X), check_labels(y, len(X))
         self._check_settings(validation)
         keras = load_keras()
+        for callback in callbacks:
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise InputError(f"Callbacks are instances of keras.callbacks.Callback, not {callback!r}.")
         advice = f"for width {self.width} and batch_size {self.batch_size}: lower them."
         with seeded(keras, self.random_state), enough_memory(advice):
             digits = self._digits(X, y)
             data = _batches(keras, digits, self.batch_size, self.spoilt)
             with precision(keras, self.bfloat16):
                 self.model_ = self._build()
-            _require(
-                (len(self.model_.outputs) == 2) == (self.outliers > 0), "outliers",
-                "more than 0 for a network that knows what is no digit, and 0 for every other", self.outliers,
-            )  # fmt: skip
+            if (len(self.model_.outputs) == 2) != (self.outliers > 0):
+                raise InputError(
+                    "The setting outliers is more than 0 for a network with a second output, and 0 for every other, "
+                    f"not {self.outliers!r}."
+                )
             self._compile(keras, len(data))
-            self._fit(keras, data, validation, progress, self._reviews(keras, digits))
+            self._fit(keras, data, validation, progress, [*self._reviews(keras, digits), *callbacks])
             if self.ema:
                 _settle_batch_norm(keras, self.model_, data)
             if self.outliers:
@@ -182,31 +129,8 @@ class NeuralClassifier(DigitClassifier):
         ]
 
     def _check_settings(self, validation: Pair | None) -> None:
-        _require(1 <= self.epochs <= 10**6, "epochs", "from 1 to 1000000", self.epochs)
-        _require(1 <= self.batch_size <= 10**9, "batch_size", "from 1 to 1000000000", self.batch_size)
-        _require(1 <= self.width <= 10**6, "width", "from 1 to 1000000", self.width)
-        _require(0 < self.learning_rate < math.inf, "learning_rate", "more than 0", self.learning_rate)
-        _require(self.schedule in ("constant", "cosine"), "schedule", "constant or cosine", self.schedule)
-        _require(0 <= self.warm_up < 1, "warm_up", "from 0 to below 1", self.warm_up)
-        _require(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
-        _require(0 <= self.beta_2 < 1, "beta_2", "from 0 to below 1", self.beta_2)
-        _require(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
-        _require(0 <= self.rotation <= 180, "rotation", "from 0 to 180 degrees", self.rotation)
-        _require(0 <= self.shift <= 14, "shift", "from 0 to 14 pixels", self.shift)
-        _require(0 <= self.zoom <= 1, "zoom", "from 0 to 1", self.zoom)
-        _require(0 <= self.shear <= 1, "shear", "from 0 to 1", self.shear)
-        _require(0 <= self.elastic <= 14, "elastic", "from 0 to 14 pixels", self.elastic)
-        _require(0 <= self.erase <= 14, "erase", "from 0 to 14 pixels", self.erase)
-        _require(0 <= self.stroke <= 1, "stroke", "from 0 to 1", self.stroke)
-        _require(0 <= self.blur <= 1, "blur", "from 0 to 1", self.blur)
-        _require(0 <= self.european <= 1, "european", "from 0 to 1", self.european)
-        _require(0 <= self.neighbours <= 1, "neighbours", "from 0 to 1", self.neighbours)
-        _require(0 <= self.spoilt <= 1, "spoilt", "from 0 to 1", self.spoilt)
-        _require(0 <= self.outliers <= 10, "outliers", "from 0 to 10 for each digit", self.outliers)
-        _require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
-        _require(0 < self.temperature <= 100, "temperature", "more than 0 and at most 100", self.temperature)
-        _require(1 <= self.views <= 1000, "views", "from 1 to 1000", self.views)
-        _require(self.patience >= 0, "patience", "0 or more", self.patience)
+        for key, setting in NEURAL.items():
+            setting.check(key, getattr(self, key))
         if (self.patience or self.best_epoch) and validation is None:
             raise InputError("patience and best_epoch choose by validation digits, and there are none: hold some back.")
         if self.best_epoch and self.ema:
@@ -369,8 +293,3 @@ def load_neural(path: Path) -> NeuralClassifier:
     classifier = NeuralClassifier()
     classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
     return classifier
-
-
-def _require(holds: bool, name: str, expected: str, value: Any) -> None:
-    if not holds:
-        raise InputError(f"The setting {name} is {expected}, not {value!r}.")

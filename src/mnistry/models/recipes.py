@@ -1,6 +1,5 @@
 """The recipes: which network or estimator to build, and with which settings to fit it. A light table to import."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from mnistry.models.neural_settings import NEURAL
 from mnistry.models.search_space import Choice, Domain, Range, read_domain
+from mnistry.models.setting import Interval, Setting
 from mnistry.settings import MnistryError
 
 
@@ -28,6 +29,7 @@ class Recipe:
     validation: float = 0.1  # share of the training digits that are held back
     seeds: int = 3  # runs that a comparison makes; 1 where chance has no part in the fit, or one run costs many
     space: Mapping[str, Domain] = field(default_factory=dict)  # what `tune` may try, by setting
+    declared: Mapping[str, Setting] = field(default_factory=dict, repr=False)  # type, range, unit, doc of each
 
     def build(self, seed: int | None = None) -> Any:
         """A new classifier with these settings."""
@@ -37,68 +39,60 @@ class Recipe:
         """The recipe with some settings changed; text is read as the setting's type. Raises MnistryError."""
         if not isinstance(changes, Mapping):
             raise MnistryError(f"Changes are settings by name, such as {{'epochs': 3}}, not {changes!r}.")
-        settings = dict(self.settings)
-        for key, value in changes.items():
-            self._check_setting(key)
-            settings[key] = _as_type(key, value, type(settings[key]))
-        return replace(self, settings=MappingProxyType(settings))
+        read = {key: self._setting(key).read(key, value) for key, value in changes.items()}
+        return replace(self, settings=MappingProxyType({**self.settings, **read}))
 
     def searched(self, domains: Mapping[str, str], fixed: Mapping[str, Any]) -> "Recipe":
         """The recipe with some settings fixed and the search space of others as written. Raises MnistryError."""
         changed = self.changed(fixed)
         space = {key: domain for key, domain in self.space.items() if key not in fixed}
         for key, text in domains.items():
-            self._check_setting(key)
+            setting = self._setting(key)
             if key in fixed:
                 raise MnistryError(f"The setting {key} is both fixed and searched: leave out its --set or its --space.")
-            kind = type(self.settings[key])
-            space[key] = read_domain(key, text, partial(_as_type, key, kind=kind))
+            space[key] = read_domain(key, text, partial(setting.read, key))
         if not space:
             raise MnistryError(f"Recipe {self.name} has nothing to search: name settings, as in --space C=0.01:10:log.")
         return replace(changed, space=MappingProxyType(space))
 
-    def _check_setting(self, key: Any) -> None:
+    def explained(self) -> dict[str, Setting]:
+        """The declaration of each setting that does something beside the others as they are."""
+        return {key: self.declared[key] for key in self.settings if self.declared[key].when(self.settings)}
+
+    def _setting(self, key: Any) -> Setting:
         if key not in self.settings:
             raise MnistryError(
                 f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), self.settings)}. It has: "
                 f"{', '.join(self.settings)}."
             )
+        return self.declared[key]
 
 
-def _classical(pipeline: str) -> Callable[..., Any]:
-    """A maker of classifiers over one of the pipelines; scikit-learn is imported when one is made."""
+def _pixels(pipeline: str, random_state: int | None, **settings: Any) -> Any:
+    """A classifier over one of the pipelines; only here scikit-learn is imported."""
+    from mnistry.models import classical
 
-    def make(random_state: int | None, **settings: Any) -> Any:
-        from mnistry.models import classical
-
-        return classical.PixelClassifier(getattr(classical, pipeline)(**settings), random_state)
-
-    return make
+    return classical.PixelClassifier(getattr(classical, pipeline)(**settings), random_state)
 
 
-def _neural(network: str) -> Callable[..., Any]:
-    """A maker of classifiers over one of the networks; Keras is imported when one is made."""
+def _network(network: str, **settings: Any) -> Any:
+    """A classifier over one of the networks; only here Keras is imported."""
+    from mnistry.models import networks
+    from mnistry.models.neural import NeuralClassifier
 
-    def make(**settings: Any) -> Any:
-        from mnistry.models import networks
-        from mnistry.models.neural import NeuralClassifier
-
-        return NeuralClassifier(getattr(networks, network), **settings)
-
-    return make
+    return NeuralClassifier(getattr(networks, network), **settings)
 
 
 def _ensemble(members: str, epochs: int, random_state: int | None) -> Any:
     from mnistry.models.ensemble import EnsembleClassifier
 
-    changes = {"epochs": epochs} if epochs else {}
-    built = [find_recipe(name).changed(changes).build(seed) for name, seed in ensemble_members(members)]
+    built = [recipe.build(seed) for recipe, seed in ensemble_members(members, epochs)]
     return EnsembleClassifier(built, random_state)
 
 
-def ensemble_members(members: str) -> list[tuple[str, int]]:
-    """Recipes and seeds from their text, such as "deep:0 deep:1 best:0". Raises MnistryError."""
-    read = []
+def ensemble_members(members: str, epochs: int = 0) -> list[tuple[Recipe, int]]:
+    """Recipes and seeds from their text, such as "deep:0 deep:1"; `epochs`, if any, for each. Raises MnistryError."""
+    read: dict[str, tuple[Recipe, int]] = {}
     for word in members.split():
         name, _, seed = word.partition(":")
         recipe = find_recipe(name)
@@ -106,23 +100,16 @@ def ensemble_members(members: str) -> list[tuple[str, int]]:
         if not seed.isdecimal() or int(seed) >= 2**32 or recipe.family != "neural" or alone:
             raise MnistryError(
                 f"A member of an ensemble is a neural recipe with a seed below 2**32, such as cnn:0, not {word!r}; "
-                "neither an ensemble nor one that answers more than ten probabilities, such as reader."
+                "neither an ensemble nor a recipe with a second output, such as reader."
             )
-        if (name, int(seed)) in read:
+        if f"{name}:{int(seed)}" in read:
             raise MnistryError(f"The ensemble names {name}:{int(seed)} twice: each member is a run of its own.")
-        read.append((name, int(seed)))
+        read[f"{name}:{int(seed)}"] = recipe.changed({"epochs": epochs} if epochs else {}), int(seed)
     if not read:
         raise MnistryError("An ensemble has at least one member, such as cnn:0; none was named.")
-    return read
+    return list(read.values())
 
 
-# What a neural recipe can set; a row below names what it sets otherwise.
-NEURAL: dict[str, Any] = {
-    "width": 24, "epochs": 8, "batch_size": 128, "learning_rate": 0.01, "schedule": "cosine", "warm_up": 0.2,
-    "weight_decay": 0.01, "beta_2": 0.999, "label_smoothing": 0.0, "rotation": 0.0, "shift": 0.0, "zoom": 0.0,
-    "shear": 0.0, "elastic": 0.0, "erase": 0, "stroke": 0.0, "blur": 0.0, "european": 0.0, "outliers": 0.0, "ema": 0.0,
-    "bfloat16": False, "teacher": "", "temperature": 2.0, "views": 8, "patience": 0, "best_epoch": False,
-}  # fmt: skip
 # Changes that leave a digit what it is; chosen on the validation split by writers.
 INK_SAFE: dict[str, Any] = {"rotation": 8.0, "shift": 2.0, "zoom": 0.1, "shear": 0.1, "elastic": 1.0}
 
@@ -136,78 +123,107 @@ INK_SPACE: dict[str, Domain] = NEURAL_SPACE | {
     "erase": Range(0, 6),
 }  # fmt: skip
 
+# The settings of the classical recipes; scikit-learn and our own estimators check their values.
+CLASSICAL = {
+    "C": Setting(1.0, "how closely the training digits are fitted; smaller keeps the model simpler"),
+    "max_iter": Setting(100, "the most steps of the solver, or the rounds of boosting"),
+    "tol": Setting(1e-4, "how small a step ends the fit"),
+    "n_components": Setting(40, "principal components that are kept of the 784 pixels"),
+    "n_neighbors": Setting(12, "training digits that vote"),
+    "smoothing": Setting(0.001, "vote that every class has beforehand, so that no probability is 0"),
+    "n_estimators": Setting(200, "trees"),
+    "max_features": Setting(0.1, "share of the features that are tried for each split"),
+    "learning_rate": Setting(0.2, "share of each tree's answer that is added"),
+    "max_leaf_nodes": Setting(31, "the most leaves of a tree"),
+    "l2_regularization": Setting(1.0, "how much the leaves' answers shrink towards 0"),
+    "gamma": Setting(0.02, "how narrow the RBF kernel is"),
+}
+ENSEMBLE = {
+    "members": Setting("", "recipes with their seeds, such as deep:0 deep:1"),
+    "epochs": Setting(0, "epochs of each member; 0: each recipe's own", Interval(0, 10**6)),
+}
+
+
+def _classical_recipe(name: str, summary: str, settings: Mapping[str, Any], **more: Any) -> Recipe:
+    make = partial(_pixels, name.replace("-", "_"))
+    return Recipe(name, f"{summary} (scikit-learn)", "classical", more.pop("parameters", None), make, settings,
+                  declared=CLASSICAL, **more)  # fmt: skip
+
+
+def _neural_recipe(
+    name: str, summary: str, parameters: int, network: str, changes: Mapping[str, Any], **more: Any
+) -> Recipe:
+    """A recipe over one of the networks; `changes` are the settings that are not at their default."""
+    settings = {key: setting.default for key, setting in NEURAL.items()} | changes
+    return Recipe(name, summary, "neural", parameters, partial(_network, network), settings, declared=NEURAL, **more)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            "logistic", "logistic regression on the pixels (scikit-learn)", "classical", 7_850, _classical("logistic"),
-            {"C": 0.1, "max_iter": 1000, "tol": 1e-4}, seeds=1,
-            space={"C": Range(0.001, 10.0, log=True)},
+        _classical_recipe(
+            "logistic", "logistic regression on the pixels", {"C": 0.1, "max_iter": 1000, "tol": 1e-4},
+            parameters=7_850, seeds=1, space={"C": Range(0.001, 10.0, log=True)},
         ),
-        Recipe(
-            "knn", "nearest neighbours on 40 principal components (scikit-learn)", "classical", None,
-            _classical("knn"), {"n_components": 40, "n_neighbors": 12, "smoothing": 0.001}, seeds=1,
+        _classical_recipe(
+            "knn", "nearest neighbours on 40 principal components",
+            {"n_components": 40, "n_neighbors": 12, "smoothing": 0.001}, seeds=1,
         ),
-        Recipe(
-            "forest", "extremely randomised trees on the pixels (scikit-learn)", "classical", None,
-            _classical("forest"), {"n_estimators": 200, "max_features": 0.1},
+        _classical_recipe(
+            "forest", "extremely randomised trees on the pixels", {"n_estimators": 200, "max_features": 0.1}
         ),
-        Recipe(
-            "boosting", "boosted trees on sums of pixels (scikit-learn)", "classical", None, _classical("boosting"),
+        _classical_recipe(
+            "boosting", "boosted trees on sums of pixels",
             {"max_iter": 250, "learning_rate": 0.2, "max_leaf_nodes": 31, "max_features": 0.1,
              "l2_regularization": 1.0},
         ),
-        Recipe(
-            "pca-svm", "RBF support vectors on 50 principal components (scikit-learn)", "classical", None,
-            _classical("pca_svm"), {"n_components": 50, "C": 10.0, "gamma": 0.02}, seeds=1,
+        _classical_recipe(
+            "pca-svm", "RBF support vectors on 50 principal components",
+            {"n_components": 50, "C": 10.0, "gamma": 0.02}, seeds=1,
         ),
-        Recipe(
-            "svm", "RBF support vectors on the pixels (scikit-learn)", "classical", None, _classical("svm"),
-            {"C": 5.0, "gamma": 0.03}, seeds=1,
-        ),
-        Recipe(
-            "dense", "784-128-10, the network of every first lesson", "neural", 101_770, _neural("dense_network"),
-            NEURAL | {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "weight_decay": 0.0},
+        _classical_recipe("svm", "RBF support vectors on the pixels", {"C": 5.0, "gamma": 0.03}, seeds=1),
+        _neural_recipe(
+            "dense", "784-128-10, the network of every first lesson", 101_770, "dense_network",
+            {"width": 128, "epochs": 5, "batch_size": 32, "learning_rate": 0.004, "weight_decay": 0.0},
             validation=0.2,
             space={"width": Range(32, 512, log=True), "learning_rate": Range(0.0003, 0.03, log=True),
                    "batch_size": Choice((32, 64, 128, 256)), "schedule": Choice(("constant", "cosine")),
                    "shift": Range(0.0, 2.0)},
         ),
-        Recipe(
-            "cnn", "three convolutions with batch norm, shifted digits", "neural", 61_378, _neural("cnn_network"),
-            NEURAL | {"shift": 2.0}, space=NEURAL_SPACE | {"width": Range(12, 32)},
+        _neural_recipe(
+            "cnn", "three convolutions with batch norm, shifted digits", 61_378, "cnn_network", {"shift": 2.0},
+            space=NEURAL_SPACE | {"width": Range(12, 32)},
         ),
-        Recipe(
-            "fast", "three convolutions in one epoch, for seconds", "neural", 26_488, _neural("fast_network"),
-            NEURAL | {"width": 16, "epochs": 1, "batch_size": 64, "beta_2": 0.99}, seeds=5, space=NEURAL_SPACE,
+        _neural_recipe(
+            "fast", "three convolutions in one epoch, for seconds", 26_488, "fast_network",
+            {"width": 16, "epochs": 1, "batch_size": 64, "beta_2": 0.99}, seeds=5, space=NEURAL_SPACE,
         ),
-        Recipe(
-            "small", "four narrow convolutions, under 10 000 parameters", "neural", 8_754, _neural("small_network"),
-            NEURAL | INK_SAFE | {"width": 16, "epochs": 40}, seeds=5, space=INK_SPACE,
+        _neural_recipe(
+            "small", "four narrow convolutions, under 10 000 parameters", 8_754, "small_network",
+            INK_SAFE | {"width": 16, "epochs": 40}, seeds=5, space=INK_SPACE,
         ),
-        Recipe(
-            "deep", "five convolutions, digits that bend and turn", "neural", 222_850, _neural("deep_network"),
-            NEURAL | INK_SAFE | {"epochs": 12}, space=INK_SPACE,
+        _neural_recipe(
+            "deep", "five convolutions, digits that bend and turn", 222_850, "deep_network", INK_SAFE | {"epochs": 12},
+            space=INK_SPACE,
         ),
-        Recipe(
-            "best", "the deep network, wider and longer", "neural", 394_922, _neural("deep_network"),
-            NEURAL | INK_SAFE | {"width": 32, "epochs": 20}, space=INK_SPACE,
+        _neural_recipe(
+            "best", "the deep network, wider and longer", 394_922, "deep_network",
+            INK_SAFE | {"width": 32, "epochs": 20}, space=INK_SPACE,
         ),
         Recipe(
             "ensemble", "five networks declared beforehand, probabilities averaged", "neural", 1_630_466, _ensemble,
-            {"members": "best:0 best:1 best:2 deep:0 deep:1", "epochs": 0}, seeds=1,
+            {"members": "best:0 best:1 best:2 deep:0 deep:1", "epochs": 0}, seeds=1, declared=ENSEMBLE,
         ),
-        Recipe(
-            "student", "the deep network, taught by the ensemble", "neural", 99_674, _neural("deep_network"),
-            NEURAL | INK_SAFE | {"width": 16, "epochs": 25, "teacher": "ensemble"},
+        _neural_recipe(
+            "student", "the deep network, taught by the ensemble", 99_674, "deep_network",
+            INK_SAFE | {"width": 16, "epochs": 25, "teacher": "ensemble"},
             space=INK_SPACE | {"temperature": Range(1.0, 8.0, log=True)},
         ),
-        Recipe(
-            "reader", "the deep network that knows what is no digit, for people's pictures", "neural", 289_691,
-            _neural("reader_network"),
-            NEURAL | INK_SAFE | {"width": 16, "epochs": 32, "rotation": 12.0, "zoom": 0.15, "shear": 0.2, "stroke": 0.6,
-                                "blur": 1.0, "european": 0.25, "neighbours": 0.2, "spoilt": 0.1, "outliers": 0.5,
-                                "teacher": "ensemble"},
+        _neural_recipe(
+            "reader", "the deep network that knows what is no digit, for people's pictures", 289_691, "reader_network",
+            INK_SAFE | {"width": 16, "epochs": 32, "rotation": 12.0, "zoom": 0.15, "shear": 0.2, "stroke": 0.6,
+                        "blur": 1.0, "european": 0.25, "neighbours": 0.2, "spoilt": 0.1, "outliers": 0.5,
+                        "teacher": "ensemble"},
             seeds=1,
             space=INK_SPACE | {"stroke": Range(0.0, 1.0), "blur": Range(0.0, 1.0), "outliers": Range(0.1, 1.0)},
         ),
@@ -253,18 +269,3 @@ def _old_names() -> Iterator[None]:
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     close = get_close_matches(name, known, 1)
     return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _as_type(key: str, value: Any, kind: type) -> Any:
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-    try:
-        if kind is bool and isinstance(value, str):
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
-        if kind is int and isinstance(value, float) and not value.is_integer():
-            raise ValueError(value)
-        read = kind(value)
-        if isinstance(read, float) and not math.isfinite(read):
-            raise ValueError(value)
-        return read
-    except (KeyError, TypeError, ValueError, OverflowError) as problem:
-        raise MnistryError(f"The setting {key} takes {words[kind]}, not {value!r}.") from problem

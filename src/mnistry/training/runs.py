@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.models.neural_settings import NEURAL
 from mnistry.settings import MnistryError, resolved
 
 MANIFEST = "manifest.json"
@@ -103,14 +104,16 @@ def find_run(name: str, root: Path) -> Run:
 def find_finished(root: Path, wanted: Mapping[str, Any], tell: Callable[[str], None] | None = None) -> Run | None:
     """The run under `root` whose run.json has all that is wanted (see `training.identity`), or None.
 
-    Of several the one finished first, so that nobody can choose among them by what they reached. A damaged one is
-    passed over, and `tell` is given the reason.
+    Of several the one finished first, so that nobody can choose among them by what they reached. A run that is older
+    than one of its settings had it at its default. A damaged run is passed over, and `tell` is given the reason.
     """
     wanted = json.loads(json.dumps(dict(wanted)))  # as it reads after the way through a file
+    later = {key: NEURAL[key].default for key in NEURAL.keys() & wanted.get("settings", {})}
     found = []
     for path in root.glob("*/run.json"):
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
             info = read_json(path)
+            info["settings"] = later | info["settings"]
             if all(info.get(key) == value for key, value in wanted.items()):
                 found.append((str(info.get("finished")), path.parent))
     for _, folder in sorted(found):
