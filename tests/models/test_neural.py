@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,9 @@ from mnistry.models.base import InputError
 from mnistry.models.batches import Distilled, Mixed, divergence
 from mnistry.models.ensemble import EnsembleClassifier
 from mnistry.models.neural import NeuralClassifier
-from mnistry.models.recipes import RECIPES, Recipe, ensemble_members, find_recipe
+from mnistry.models.recipes import RECIPES, ensemble_members, find_recipe
 from mnistry.reading.reader import THRESHOLD, Reader
 from mnistry.settings import MnistryError, Settings
-from mnistry.training import train as steps
 from mnistry.training.export import check_parity, export_run, to_onnx
 from mnistry.training.runs import Run
 from mnistry.training.train import train
@@ -275,25 +275,61 @@ def test_a_member_of_the_last_seed_and_the_next_is_one_of_the_first(tmp_path: Pa
     assert run.info["members"][0]["seed"] == 0
 
 
-def test_a_students_clock_starts_when_its_teacher_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_students_seconds_are_its_own_and_its_teachers_are_told_beforehand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setitem(RECIPES, "ensemble", RECIPES["ensemble"].changed({"members": "dense:0", "epochs": 1}))
-    told: list[str] = []
-    stands_on, start = steps._stands_on, steps._Clock.__init__
+    events: list[tuple[str, float]] = []
 
-    def finished(recipe: Recipe, *others: object) -> object:
-        runs = stands_on(recipe, *others)
-        told.append(f"{recipe.name} stands")
-        return runs
+    def progress(epoch: int, epochs: int, *_: object) -> None:  # noqa: ARG001
+        events.append(("member" if epochs == 1 else "student", time.perf_counter()))
 
-    def started(clock: object) -> None:
-        told.append("clock")
-        start(clock)
+    run = train(
+        "student", "digits", changes={"epochs": 2, "width": 2, "views": 1}, settings=Settings(tmp_path, offline=True),
+        progress=progress, message=lambda text: events.append((text, 0.0)),
+    )  # fmt: skip
+    end = time.perf_counter()
+    assert events[0][0] == "student is made from other runs. To be trained first: dense, seed 0; ensemble, seed 0."
+    assert [words for words, at in events if not at][1:] == ["Training dense, seed 0", "Training ensemble, seed 0"]
+    members_end = max(at for words, at in events if words == "member")
+    assert sum(run.info["seconds"].values()) <= end - members_end
+    again: list[str] = []
+    train(
+        "student", "digits", changes={"epochs": 1, "width": 2, "views": 1}, settings=Settings(tmp_path, offline=True),
+        message=again.append,
+    )  # fmt: skip
+    assert again == ["student is made from other runs. Finished already: ensemble, seed 0."]
 
-    monkeypatch.setattr(steps, "_stands_on", finished)
-    monkeypatch.setattr(steps._Clock, "__init__", started)
-    changes = {"epochs": 1, "width": 2, "views": 1}
-    train("student", "digits", changes=changes, settings=Settings(tmp_path, offline=True))
-    assert told == ["dense stands", "clock", "ensemble stands", "clock", "student stands", "clock"]
+
+def test_a_folder_that_cannot_be_written_is_told_before_members_are_trained(dense_run: Run, tmp_path: Path):
+    with pytest.raises(MnistryError, match="exists already"):
+        train(
+            "ensemble", "digits", changes={"members": "dense:0"}, out=dense_run.folder,
+            settings=Settings(tmp_path, offline=True),
+        )  # fmt: skip
+    assert not (tmp_path / "runs").exists()
+
+
+def test_keras_callbacks_watch_the_fit(tmp_path: Path):
+    class Watch(load_keras().callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.losses: list[float] = []
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:  # noqa: ARG002
+            self.losses.append(logs["loss"])
+
+    watch = Watch()
+    run = train("dense", "digits", changes={"epochs": 2, "width": 4}, out=tmp_path / "run", callbacks=[watch])
+    assert watch.losses == pytest.approx([row["loss"] for row in run.history])
+    with pytest.raises(MnistryError, match=r"instances of keras\.callbacks\.Callback, not 'loud'"):
+        train("dense", "digits", out=tmp_path / "other", callbacks=["loud"])
+
+
+@pytest.mark.parametrize(("recipe", "sentence"), [("logistic", "for Keras networks"), ("ensemble", "train a member")])
+def test_callbacks_without_a_network_to_fit_are_told(recipe, sentence):
+    with pytest.raises(MnistryError, match=sentence):
+        train(recipe, "digits", callbacks=[object()])
 
 
 def test_a_search_does_not_train_teachers():

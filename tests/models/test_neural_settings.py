@@ -1,4 +1,4 @@
-"""A setting is declared once: the constructor, the checks, the recipes, the search space and the docs follow from it."""
+"""A setting is declared once: constructor, checks, recipes, search spaces and documents follow from it."""
 
 import inspect
 from dataclasses import fields

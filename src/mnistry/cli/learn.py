@@ -72,7 +72,10 @@ def train(options: argparse.Namespace) -> int:
     with console.download_bar(options.quiet) as tell:
         data = load(options.dataset, validation, options.seed, progress=tell)
     with console.training_bar(recipe.name, options.quiet) as tell_training:
-        run = train(recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin)
+        run = train(
+            recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin,
+            message=None if options.quiet else console.say,
+        )  # fmt: skip
     if options.json:
         print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})
     else:

@@ -1,5 +1,6 @@
 """Keras on one of its back ends: started quietly, seeded, and with its exceptions as sentences."""
 
+import importlib
 import os
 import random
 import secrets
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +46,18 @@ def _start_keras() -> None:
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.ops.zeros(1)  # the first operation starts the devices, which chatter too
+
+
+def backend_info() -> dict[str, Any]:
+    """The back end that Keras runs on: its name, its version, and how many threads one operation may use."""
+    name = load_keras().backend.backend()
+    module = importlib.import_module(name)
+    threads = 0
+    if name == "tensorflow":
+        threads = module.config.threading.get_intra_op_parallelism_threads()
+    elif name == "torch":
+        threads = module.get_num_threads()
+    return {"name": name, "version": module.__version__, "threads": threads or os.cpu_count()}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from mnistry.models.base import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
 from mnistry.models.estimators import BlockSums, DistanceVotes, GreyLevels, PairwiseSVC, steps_of
@@ -49,7 +50,9 @@ class PixelClassifier(DigitClassifier):
         seeds = [key for key in self.estimator_.get_params() if f"__{key}".endswith("__random_state")]
         self.estimator_.set_params(**dict.fromkeys(seeds, self.random_state))
         try:
-            with joblib.parallel_config("threading", n_jobs=-1):  # forests grow on all cores, with the same result
+            # Forests grow on all cores, with the same result. Sums in linear algebra change in the last digit with the
+            # number of threads, so there is one: two were not faster.
+            with joblib.parallel_config("threading", n_jobs=-1), threadpool_limits(1, user_api="blas"):
                 self.estimator_.fit(flat(X), y)
         except ValueError as problem:  # scikit-learn names the setting and its range itself
             raise InputError(str(problem)) from problem

@@ -1,4 +1,4 @@
-"""Several networks that answer as one: the mean of their probabilities, in one Keras model and one ONNX file."""
+"""Several networks as one: the mean of their probabilities, in one Keras model and one ONNX file."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -21,18 +21,25 @@ class EnsembleClassifier(NeuralClassifier):
         self.members = members
         self.random_state = random_state
 
-    def fit(self, X: Images, y: Labels, validation: Pair | None = None, progress: Progress | None = None) -> Self:
+    def fit(
+        self,
+        X: Images,
+        y: Labels,
+        validation: Pair | None = None,
+        progress: Progress | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Self:
         """Train a copy of each member, one after the other; `history_` has their epochs in a row. Raises InputError."""
         fitted = []
         for member in self.members:
             member = clone(member)
             if self.random_state is not None and member.random_state is not None:
                 member.random_state += self.random_state
-            fitted.append(member.fit(X, y, validation, progress))
+            fitted.append(member.fit(X, y, validation, progress, callbacks))
         return self.join(fitted)
 
     def join(self, fitted: Sequence[NeuralClassifier]) -> Self:
-        """Become the mean of classifiers that are trained already."""
+        """Take the mean of classifiers that are trained already. Raises InputError if there are none."""
         if not fitted:
             raise InputError("An ensemble has at least one member; none was given.")
         self.model_ = averaged([member.model_ for member in fitted])

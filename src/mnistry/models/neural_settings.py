@@ -1,8 +1,8 @@
-"""Every setting of the neural recipes, declared once. `python -m mnistry.models.neural_settings` prints docs/settings.md.
+"""Every setting of the neural recipes, declared once.
 
-The constructor of `NeuralClassifier` and its checks, the recipes' rows, `mnistry models`, `--set`, the limits of a search
-and the table in the documents are made from these fields. A new setting is one line; its default changes nothing, so
-that the runs made before it are still the same work.
+The constructor of `NeuralClassifier` and its checks, the recipes' rows, `mnistry models`, `--set`, the limits of a
+search and docs/settings.md (by `python -m mnistry.models.neural_settings`) are made from these fields. A new setting is
+one line; its default changes nothing, so that the runs made before it are still the same work.
 """
 
 import json
@@ -29,7 +29,7 @@ class NeuralSettings:
     epochs: int = _setting(8, "times through the training digits", Interval(1, 10**6))
     batch_size: int = _setting(128, "digits in one step", Interval(1, 10**9))
     learning_rate: float = _setting(0.01, "the highest learning rate of Adam", Interval(0, above=True))
-    schedule: str = _setting("cosine", "cosine raises the learning rate and then lowers it to 0", ("constant", "cosine"))
+    schedule: str = _setting("cosine", "cosine raises the learning rate and lowers it to 0", ("constant", "cosine"))
     warm_up: float = _setting(
         0.2, "share of the steps in which it rises", BELOW_1, when=lambda s: s["schedule"] == "cosine"
     )
@@ -76,8 +76,8 @@ def settings_page() -> str:
     rows = [f"| `{key}` | `{json.dumps(s.default)}` | {s.takes} | {s.doc} |" for key, s in NEURAL.items()]
     return "\n".join([
         "# Settings of the neural recipes", "",
-        "`mnistry models RECIPE` shows a recipe's own values, and `--set KEY=VALUE` changes one for a run. This page is",
-        "made by `python -m mnistry.models.neural_settings`.", "",
+        "`mnistry models RECIPE` shows a recipe's own values, `--set KEY=VALUE` changes one for a run.",
+        "This page is made by `python -m mnistry.models.neural_settings`.", "",
         "| setting | default | takes | what it does |", "|---|---|---|---|", *rows, "",
     ])  # fmt: skip
 

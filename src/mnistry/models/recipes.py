@@ -154,7 +154,7 @@ def _neural_recipe(
     name: str, summary: str, parameters: int, network: str, changes: Mapping[str, Any], **more: Any
 ) -> Recipe:
     """A recipe over one of the networks; `changes` are the settings that are not at their default."""
-    settings = {key: setting.default for key, setting in NEURAL.items()} | changes
+    settings = {key: setting.default for key, setting in NEURAL.items()} | dict(changes)
     return Recipe(name, summary, "neural", parameters, partial(_network, network), settings, declared=NEURAL, **more)
 
 

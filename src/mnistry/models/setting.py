@@ -28,6 +28,7 @@ class Interval:
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, Real) or not math.isfinite(value):
             return False
+        value = float(value)
         return (self.low < value or (value == self.low and not self.above)) and (
             value < self.high or (value == self.high and not self.below)
         )
@@ -58,7 +59,7 @@ class Setting:
         return f"{words or KINDS[type(self.default)]} {self.unit}".rstrip()
 
     def read(self, key: str, value: Any) -> Any:
-        """The value, or its text, in the type of the default. Raises InputError for one that the setting cannot take."""
+        """The value, or its text, in the type of the default. Raises InputError for any other value."""
         kind = type(self.default)
         try:
             if kind is bool and isinstance(value, str):
