@@ -1,6 +1,7 @@
 """Classifiers on the pixels: scikit-learn's own, and pipelines of them."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -99,46 +100,25 @@ class PixelClassifier(DigitClassifier):
         }
 
 
-def logistic(C: float, max_iter: int, tol: float) -> Any:
-    """Logistic regression."""
-    return LogisticRegression(C=C, max_iter=max_iter, tol=tol)
+def _pca(n_components: int) -> tuple[str, PCA]:
+    return "pca", PCA(n_components, svd_solver="covariance_eigh")  # exact: no seed is needed
 
 
-def knn(n_components: int, n_neighbors: int, smoothing: float) -> Any:
-    """Nearest neighbours on principal components."""
-    return Pipeline([("pca", _pca(n_components)), ("votes", DistanceVotes(n_neighbors, smoothing))])
-
-
-def svm(C: float, gamma: float) -> Any:
-    """RBF support vectors."""
-    return PairwiseSVC(C, gamma)
-
-
-def pca_svm(n_components: int, C: float, gamma: float) -> Any:
-    """RBF support vectors on principal components."""
-    return Pipeline([("pca", _pca(n_components)), ("svm", PairwiseSVC(C, gamma))])
-
-
-def forest(n_estimators: int, max_features: float) -> Any:
-    """Extremely randomised trees on the grey levels."""
-    trees = ExtraTreesClassifier(n_estimators, max_features=max_features)
-    return Pipeline([("levels", GreyLevels()), ("trees", trees)])
-
-
-def boosting(
-    max_iter: int, learning_rate: float, max_leaf_nodes: int, max_features: float, l2_regularization: float
-) -> Any:
-    """Boosted trees on sums of grey levels."""
-    trees = HistGradientBoostingClassifier(
-        max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes, max_features=max_features,
-        l2_regularization=l2_regularization, early_stopping=False,
-        max_bins=64,  # as good as 255, and a quarter of the memory to go through for every node
-    )  # fmt: skip
+def _boosting(**settings: Any) -> Any:
+    # 64 bins are as good as 255, and a quarter of the memory to go through for every node
+    trees = HistGradientBoostingClassifier(**settings, early_stopping=False, max_bins=64)
     return Pipeline([("levels", GreyLevels()), ("sums", BlockSums()), ("trees", trees)])
 
 
-def _pca(n_components: int) -> PCA:
-    return PCA(n_components, svd_solver="covariance_eigh")  # exact: no seed is needed
+# The estimator of each classical recipe, from its settings.
+ESTIMATORS: dict[str, Callable[..., Any]] = {
+    "logistic": LogisticRegression,
+    "knn": lambda n_components, **votes: Pipeline([_pca(n_components), ("votes", DistanceVotes(**votes))]),
+    "svm": PairwiseSVC,
+    "pca-svm": lambda n_components, **svm: Pipeline([_pca(n_components), ("svm", PairwiseSVC(**svm))]),
+    "forest": lambda **trees: Pipeline([("levels", GreyLevels()), ("trees", ExtraTreesClassifier(**trees))]),
+    "boosting": _boosting,
+}
 
 
 def _learnt(step: Any) -> int:

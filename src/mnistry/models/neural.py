@@ -21,9 +21,9 @@ from mnistry.models.batches import Digits, Distilled, Mixed, divergence
 from mnistry.models.neural_settings import NEURAL, NeuralSettings
 from mnistry.settings import MnistryError
 
-SETTLING = 100  # batches from which batch norm's statistics are taken anew
-DIGITS = 0.95  # of the shapes in people's pictures are digits: what a network that has learnt more others is moved to
-REVIEW = 3  # the epoch (from 0) before which a network leaves out outliers, once: each time more would pass for digits
+SETTLING = 100  # batches from which batch norm's statistics are measured again
+DIGITS = 0.95  # share of digits among the shapes in people's pictures; training shows fewer, so the output is adjusted
+REVIEW = 3  # the epoch (from 0) before which outliers that look like digits are left out, once
 STEPS = 8  # batches that Keras runs in one go: a tenth to a fifth faster than one by one
 
 
@@ -76,7 +76,8 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
             if self.outliers:
                 _expect_digits(self.model_, max(1, round(self.outliers * self.batch_size)) / self.batch_size)
             if self.bfloat16 or self.ema:  # on JAX the mean of the weights lives in the optimizer's own memory
-                self.model_ = _clean(self.model_, self._build())
+                trained, self.model_ = self.model_, self._build()  # in float32, without an optimizer
+                self.model_.set_weights(trained.get_weights())
         self.classes_ = np.arange(10)
         return self
 
@@ -174,12 +175,7 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
         return [keras.callbacks.LambdaCallback(on_epoch_begin=review)]
 
     def _fit(
-        self,
-        keras: ModuleType,
-        data: Any,
-        validation: Pair | None,
-        progress: Progress | None,
-        others: list[Any],
+        self, keras: ModuleType, data: Any, validation: Pair | None, progress: Progress | None, others: list[Any]
     ) -> None:
         """Run the epochs; the rows of `history_` carry Keras' own names and the seconds."""
         watch = _watch(keras, self.epochs, len(data), progress)
@@ -209,7 +205,7 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
 
 
 def _watch(keras: ModuleType, epochs: int, batches: int, progress: Progress | None) -> Any:
-    """A callback that keeps the seconds of each epoch and tells of the progress."""
+    """A callback that keeps the seconds of each epoch and passes the progress on."""
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -260,7 +256,7 @@ def _batches(keras: ModuleType, digits: Digits, size: int, share: float) -> Any:
 
 
 def _settle_batch_norm(keras: ModuleType, model: Any, data: Any) -> None:
-    """Take batch norm's statistics anew for these weights, as the plain mean over some batches."""
+    """Measure batch norm's statistics again for these weights, as the plain mean over some batches."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for k in range(min(SETTLING, len(data)) if norms else 0):
@@ -272,9 +268,9 @@ def _settle_batch_norm(keras: ModuleType, model: Any, data: Any) -> None:
 
 
 def _expect_digits(model: Any, outliers: float) -> None:
-    """Move the second output to DIGITS from the share that it has learnt, one digit to so many outliers.
+    """Adjust the second output to a share DIGITS of digits; it has learnt from `outliers` pictures for each digit.
 
-    The odds of a probability change as those beforehand do (Saerens et al. 2002, "Adjusting the outputs of a classifier
+    The odds are multiplied by the change of the prior odds (Saerens et al. 2002, "Adjusting the outputs of a classifier
     to new a priori probabilities").
     """
     layer = model.get_layer("digit")
@@ -282,14 +278,8 @@ def _expect_digits(model: Any, outliers: float) -> None:
     layer.set_weights([kernel, bias + np.float32(math.log(DIGITS / (1 - DIGITS) * outliers))])
 
 
-def _clean(trained: Any, clean: Any) -> Any:
-    """The same weights in a new network: in float32, without an optimizer."""
-    clean.set_weights(trained.get_weights())
-    return clean
-
-
 def load_neural(path: Path) -> NeuralClassifier:
-    """A classifier over a saved Keras model; only for files of your own, as loading can run code."""
+    """A classifier with a saved Keras model. Loading can run code: only for files of your own."""
     classifier = NeuralClassifier()
     classifier.model_, classifier.classes_ = load_keras().models.load_model(path), np.arange(10)
     return classifier

@@ -1,8 +1,7 @@
 """The recipes: which network or estimator to build, and with which settings to fit it. A light table to import."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -68,11 +67,11 @@ class Recipe:
         return self.declared[key]
 
 
-def _pixels(pipeline: str, random_state: int | None, **settings: Any) -> Any:
-    """A classifier over one of the pipelines; only here scikit-learn is imported."""
-    from mnistry.models import classical
+def _pixels(name: str, random_state: int | None, **settings: Any) -> Any:
+    """A classifier over one of the estimators; only here scikit-learn is imported."""
+    from mnistry.models.classical import ESTIMATORS, PixelClassifier
 
-    return classical.PixelClassifier(getattr(classical, pipeline)(**settings), random_state)
+    return PixelClassifier(ESTIMATORS[name](**settings), random_state)
 
 
 def _network(network: str, **settings: Any) -> Any:
@@ -145,9 +144,10 @@ ENSEMBLE = {
 
 
 def _classical_recipe(name: str, summary: str, settings: Mapping[str, Any], **more: Any) -> Recipe:
-    make = partial(_pixels, name.replace("-", "_"))
-    return Recipe(name, f"{summary} (scikit-learn)", "classical", more.pop("parameters", None), make, settings,
-                  declared=CLASSICAL, **more)  # fmt: skip
+    more = {"parameters": None, "declared": CLASSICAL, **more}
+    return Recipe(
+        name, f"{summary} (scikit-learn)", "classical", make=partial(_pixels, name), settings=settings, **more
+    )
 
 
 def _neural_recipe(
@@ -248,22 +248,11 @@ def load_classifier(path: Path) -> Any:
         return load_neural(path)
     import joblib
 
-    with _old_names():
-        return joblib.load(path)
-
-
-@contextmanager
-def _old_names() -> Iterator[None]:
-    """Let runs of version 0.1.0 be loaded, whose classifiers name the modules as they were then."""
     from mnistry.models import classical, estimators
 
-    old = {"mnistry.classical": classical, "mnistry.estimators": estimators}
-    sys.modules.update(old)
-    try:
-        yield
-    finally:
-        for name in old:
-            del sys.modules[name]
+    for name, module in (("classical", classical), ("estimators", estimators)):
+        sys.modules.setdefault(f"mnistry.{name}", module)  # what the runs of version 0.1.0 call them
+    return joblib.load(path)
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -28,10 +28,9 @@ class Interval:
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, Real) or not math.isfinite(value):
             return False
-        value = float(value)
-        return (self.low < value or (value == self.low and not self.above)) and (
-            value < self.high or (value == self.high and not self.below)
-        )
+        number = float(value)
+        inside = self.low < number < self.high
+        return inside or (number == self.low and not self.above) or (number == self.high and not self.below)
 
     def __str__(self) -> str:
         low, high = f"{self.low:.10g}", f"{self.high:.10g}"
