@@ -1,6 +1,7 @@
 """Shared fixtures: no network, no home folder of the user, real data only where it is."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,17 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 REAL = Path(os.environ.get("MNISTRY_DATA") or SHARED / "mnist")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_works() -> "Iterator[None]":
+    """Tests may send Ctrl-C to the processes that they start, also where a shell started the tests with `&`.
+
+    Such a shell has SIGINT ignored, and every child inherits that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

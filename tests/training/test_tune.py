@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import FrozenTrial
 
 from mnistry.data.dataset import load
 from mnistry.models.recipes import RECIPES, find_recipe
@@ -24,9 +25,9 @@ from mnistry.reports.study_page import write_study_report
 from mnistry.settings import MnistryError, Settings
 from mnistry.training import study as studies
 from mnistry.training import tune as search_module
+from mnistry.training.processes import THREADS
 from mnistry.training.trial import Event, Task, run_trial
 from mnistry.training.tune import Tuned, tune
-from mnistry.training.worker_pool import THREADS
 
 LOADED = functools.cache(lambda name, share, seed, *_: load(name, share, seed))
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds its processes in /proc")
@@ -90,48 +91,45 @@ def test_a_fixed_setting_is_not_searched():
         find_recipe("logistic").searched({}, {"C": 1})
 
 
-# --- The leader, with a crew that plays its trials
+# --- The search, with a pool that plays its trials
 
 
 class ScriptedPool:
-    """A crew whose trials do what a script says: each is a list of events, the first of which are not final."""
+    """A pool whose trials do what a script says: each is a list of events, the last of which ends the trial."""
 
     def __init__(self, script: Callable[[int, int], Sequence[Event]], size: int = 1) -> None:
         self.script = script
         self.size = size
         self.times: dict[int, int] = {}
         self.tasks: dict[int, Task] = {}
-        self.left: dict[int, list[Event]] = {}
-        self.waiting: list[tuple[int, Event]] = []
         self.pruned: set[int] = set()
 
-    def start(self, number: int, task: Task) -> None:
+    def run(self, task: Task, go_on: Callable[[int, float], bool]) -> Event:
+        number = task.number
         self.times[number] = self.times.get(number, 0) + 1
         self.tasks[number] = task
-        self.left[number] = [{"kind": "done"}] if task.rehearse else list(self.script(number, self.times[number]))
-        self._next(number)
+        for event in [{"kind": "done"}] if task.rehearse else self.script(number, self.times[number]):
+            if event["kind"] != "epoch":
+                return event
+            if not go_on(event["epoch"], event["accuracy"]):
+                self.pruned.add(number)
+                return {"kind": "pruned"}
+        raise AssertionError("a script ends with a last event")
 
-    def answer(self, number: int, go_on: bool) -> None:
-        if not go_on:
-            self.pruned.add(number)
-            self.left[number] = [{"kind": "pruned"}]
-        self._next(number)
-
-    def events(self, timeout: float) -> Sequence[tuple[int, Event]]:
-        come, self.waiting = self.waiting, []
-        if not come:
-            time.sleep(min(timeout, 0.05))
-        return come
+    def stop(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
 
-    def _next(self, number: int) -> None:
-        self.waiting.append((number, self.left[number].pop(0)))
-
 
 def done(accuracy: float, nll: float = 0.1) -> Event:
     return {"kind": "done", "accuracy": accuracy, "nll": nll, "ece": 0.01, "parameters": 7850, "epochs": 1}
+
+
+def retried(trial: FrozenTrial) -> int | None:
+    """The number of the trial whose settings this one tries again, as Optuna keeps it."""
+    return trial.system_attrs.get("failed_trial")
 
 
 def epoch(number: int, accuracy: float) -> Event:
@@ -175,7 +173,7 @@ def test_a_hopeless_trial_is_pruned(search):
 
 def test_a_trial_whose_process_dies_runs_again_under_its_number(search):
     def script(number: int, time: int) -> Sequence[Event]:
-        return [epoch(0, 0.5), {"kind": "lost", "reason": "killed"}] if number == 1 and time < 3 else [done(0.9)]
+        return [epoch(0, 0.5), {"kind": "lost", "reason": "Killed."}] if number == 1 and time < 3 else [done(0.9)]
 
     tuned, pool = search(script, 3, size=2)
     assert pool.times == {-1: 1, 0: 1, 1: 3, 2: 1}
@@ -184,9 +182,9 @@ def test_a_trial_whose_process_dies_runs_again_under_its_number(search):
 
 
 def test_a_trial_that_always_dies_fails_with_its_reason(search):
-    tuned, _ = search(lambda number, _: [{"kind": "lost", "reason": "killed"}] if number == 1 else [done(0.9)], 3)
+    tuned, _ = search(lambda number, _: [{"kind": "lost", "reason": "Killed."}] if number == 1 else [done(0.9)], 3)
     assert tuned.summary()["trials"] == {"complete": 2, "pruned": 0, "failed": 1, "interrupted": 0}
-    assert tuned.trials[1].user_attrs["reason"] == "It was tried 3 times: killed."
+    assert tuned.trials[1].user_attrs["reason"] == "It was tried 3 times: Killed."
 
 
 def test_a_trial_fails_by_its_own_settings_and_the_search_goes_on(search, tmp_path: Path):
@@ -206,7 +204,7 @@ def test_what_breaks_every_trial_ends_the_search_and_keeps_the_finished_ones(sea
     tuned, pool = search(lambda number, _: [done(0.8)], 4)
     assert sorted(pool.times) == [-1, 3, 4]
     assert tuned.summary()["trials"] == {"complete": 4, "pruned": 0, "failed": 0, "interrupted": 1}
-    assert tuned.trials[3].user_attrs["again"] == 2
+    assert retried(tuned.trials[3]) == 2
     assert tuned.trials[3].params == tuned.trials[2].params
 
 
@@ -242,16 +240,21 @@ def test_a_study_of_something_else_is_not_gone_on_with(search, more: dict[str, A
         search(lambda number, _: [done(0.9)], 2, **more)
 
 
-def test_the_trials_of_a_leader_that_is_silent_are_tried_again(search, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize("beaten", [True, False])
+def test_the_trials_of_a_search_that_is_silent_are_tried_again(
+    search, beaten: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(studies, "GRACE", 1)
+    monkeypatch.setattr(studies, "BEAT", 1)
     search(lambda number, _: [done(0.9)], 1)
-    study = studies.open_study(studies.find_store("logistic", settings=Settings(tmp_path)))
-    space = studies.distributions(find_recipe("logistic").space)
-    trial = study.ask(space)
-    trial.set_user_attr("leader", "elsewhere:1:abc")
-    monkeypatch.setattr(studies, "SILENCE", 0.5)
+    store = studies.find_store("logistic", settings=Settings(tmp_path))
+    study = studies.open_study(store)
+    trial = study.ask(studies.distributions(find_recipe("logistic").space))
+    if beaten:
+        study._storage.record_heartbeat(trial._trial_id)
     tuned, _ = search(lambda number, _: [done(0.9)], 3)
     assert tuned.summary()["trials"] == {"complete": 3, "pruned": 0, "failed": 0, "interrupted": 1}
-    again = [t for t in tuned.trials if t.user_attrs.get("again") == trial.number]
+    again = [t for t in tuned.trials if retried(t) == trial.number]
     assert [t.params for t in again] == [trial.params]
 
 
@@ -426,6 +429,15 @@ def works_for(raylet: int) -> bool:
     return False
 
 
+def until(found: Callable[[], Any], what: str) -> Any:
+    """Wait for an event of another process, however long it takes on a busy machine, but not for ever."""
+    end = time.monotonic() + 300
+    while not (answer := found()):
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return answer
+
+
 @LINUX
 @pytest.mark.usefixtures("one_thread")
 def test_a_killed_worker_is_replaced_and_no_trial_is_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -434,37 +446,50 @@ def test_a_killed_worker_is_replaced_and_no_trial_is_lost(monkeypatch: pytest.Mo
 
     def kill_one(state: search_module.Progress) -> None:
         if state.running == 2 and not killed:
-            killed.append(processes(tmp_path)[0])
+            killed.append(until(lambda: processes(tmp_path), "a trial's process")[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    tuned = tune("logistic", 3, "digits", workers=2, progress=kill_one)
+    tuned = tune("logistic", 2, "digits", workers=2, progress=kill_one)
     assert killed
-    assert tuned.summary()["trials"] == {"complete": 3, "pruned": 0, "failed": 0, "interrupted": 0}
+    assert tuned.summary()["trials"] == {"complete": 2, "pruned": 0, "failed": 0, "interrupted": 0}
     assert sum(trial.user_attrs.get("losses", 0) for trial in tuned.trials) == 1
     assert processes(tmp_path) == []
 
 
-@LINUX
-@pytest.mark.usefixtures("one_thread")
-def test_a_search_survives_kill_9_and_goes_on(tmp_path: Path):
-    home = tmp_path / "home"
-    line = [sys.executable, "-m", "mnistry.cli", "tune", "logistic", "--trials", "3", "--dataset", "digits", "--json"]
-    environment = {**os.environ, "MNISTRY_HOME": str(home)}
-    first = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert first.stderr is not None
-    assert first.stderr.readline().startswith("logistic trial 0  accuracy")
-    while not processes(home):
-        time.sleep(0.05)
-    first.kill()
-    first.wait()
-    first.stderr.close()
-    second = subprocess.run(line, env=environment, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
-    assert json.loads(second.stdout)["trials"] == {"complete": 3, "pruned": 0, "failed": 0, "interrupted": 1}
-    trials = studies.open_study(studies.find_store("logistic", settings=Settings(home))).get_trials()
-    assert trials[2].user_attrs["again"] == 1
-    assert trials[2].params == trials[1].params
-    assert processes(home) == []
+KILLED = """
+import sys, time
+from pathlib import Path
+from mnistry.settings import Settings
+from mnistry.training import tune as module
+
+class Pool:
+    size = 1
+    def run(self, task, go_on):
+        if task.number < 1:
+            return {"kind": "done", "accuracy": 0.9, "nll": 0.1, "ece": 0.1, "parameters": 1, "epochs": 1}
+        go_on(0, 0.5)
+        print("running", flush=True)
+        time.sleep(1000)
+    def stop(self): pass
+    def close(self): pass
+
+module._pool = lambda *_: Pool()
+module.tune("logistic", 3, "digits", settings=Settings(Path(sys.argv[1]), offline=True))
+"""
+
+
+def test_a_search_survives_kill_9_and_goes_on(search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "running\n"
+        first.kill()
+    monkeypatch.setattr(studies, "GRACE", 1)
+    monkeypatch.setattr(studies, "BEAT", 1)
+    tuned, pool = search(lambda number, _: [done(0.8)], 3)
+    assert tuned.summary()["trials"] == {"complete": 3, "pruned": 0, "failed": 0, "interrupted": 1}
+    (again,) = [trial for trial in tuned.trials if retried(trial) == 1]
+    assert again.params == tuned.trials[1].params
+    assert 0 not in pool.times
 
 
 def test_a_back_end_that_does_not_exist_is_told_before_any_trial(command, monkeypatch: pytest.MonkeyPatch):

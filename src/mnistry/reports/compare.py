@@ -1,11 +1,8 @@
 """The honest protocol: which runs a comparison wants, training those that are missing, and setting all side by side."""
 
-import codecs
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +15,12 @@ from mnistry.reports.comparison_page import PICTURES, draw, render
 from mnistry.reports.figures import save_png
 from mnistry.reports.statistics import Comparison, measure
 from mnistry.settings import MnistryError, Settings
+from mnistry.training.processes import PATIENCE, Child
 from mnistry.training.runs import Run, find_finished, open_run, write_json, writing
 from mnistry.training.train import identity
 
 Callback = Callable[[str], None]
 MOST_SEEDS = 1000
-PATIENCE = 10  # seconds that a training has to tidy up when it is told to end
 
 
 class TrainingFailedError(MnistryError):
@@ -123,21 +120,18 @@ def train_apart(recipe: Recipe, seed: int, dataset: str, settings: Settings, sho
     `show` passes its progress on to stderr. Raises TrainingFailedError with the reason.
     """
     command = ["train", recipe.name, "--dataset", dataset, "--validation", "0", "--seed", str(seed), "--json"]
-    with tempfile.TemporaryFile() as results:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mnistry.cli", *command, *([] if show else ["--quiet"])],
-            stdin=subprocess.DEVNULL, stdout=results, stderr=subprocess.PIPE, env=_environment(settings),
-            start_new_session=True,  # Ctrl-C comes to us alone, and we end it once
-        )  # fmt: skip
-        try:
-            last = _relay(process, show)
-            process.wait()
-        finally:
-            _end(process)
-        results.seek(0)
-        if process.returncode:
-            raise TrainingFailedError(_reason(process.returncode, last))
-        return open_run(Path(json.loads(results.read())["run"]))
+    child = Child(
+        "mnistry.training.processes", ["mnistry.cli", *command, *([] if show else ["--quiet"])],
+        _environment(settings), _show if show else None,
+    )  # fmt: skip
+    try:
+        printed = list(child.lines())
+        reason = child.wait()
+    finally:
+        child.end(PATIENCE)
+    if reason:
+        raise TrainingFailedError(reason)
+    return open_run(Path(json.loads(printed[-1])["run"]))
 
 
 def save(comparison: Comparison, data: Dataset, folder: Path) -> Path:
@@ -215,39 +209,7 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     return os.environ | {name: str(value) for name, value in own.items()}
 
 
-def _relay(process: subprocess.Popen[bytes], show: bool) -> str:
-    """Pass on what the process tells until it ends; return the last of it."""
-    assert process.stderr is not None
-    decoder, last = codecs.getincrementaldecoder("utf-8")("replace"), ""
-    while chunk := os.read(process.stderr.fileno(), 65536):
-        text = decoder.decode(chunk)
-        last = (last + text)[-4000:]
-        if show:
-            with suppress(OSError, ValueError):  # whoever reads our stderr has gone; the work goes on
-                sys.stderr.write(text)
-                sys.stderr.flush()
-    return last
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process if it still runs: it tidies up, or is killed."""
-    assert process.stderr is not None
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        except BaseException:  # a second Ctrl-C: whoever presses it does not want to wait
-            process.kill()
-            raise
-    process.stderr.close()
-
-
-def _reason(code: int, last: str) -> str:
-    """Why the training ended, in a sentence."""
-    if code < 0:
-        return f"The system ended its process (signal {-code}), as it does when memory runs out."
-    told = [line.removeprefix("mnistry: ") for line in last.splitlines() if line.startswith("mnistry: ")]
-    return (told or [line for line in last.splitlines() if line.strip()] or [f"It ended with code {code}."])[-1][:500]
+def _show(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody reads our stderr any more; the work goes on
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -5,8 +5,6 @@ import logging
 import os
 import socket
 import threading
-import time
-from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
 from queue import SimpleQueue
 from typing import Any
@@ -15,15 +13,16 @@ import ray
 from ray.exceptions import RayError
 
 from mnistry.settings import MnistryError
+from mnistry.training.processes import THREADS
 from mnistry.training.trial import Digits, Event, Task, run_trial
-from mnistry.training.worker_pool import THREADS
+from mnistry.training.worker_pool import GoOn
 
-PATIENCE = 5.0  # seconds for the cluster's door to open
+PATIENCE = 5.0  # seconds to wait for the cluster to answer
 DEFAULT_PORT = 6379
 
 
 class _TaskActor:
-    """One trial in a Ray process: `next` passes the answer to the last event in and gives the next event."""
+    """One trial in a Ray process: `next` takes the answer to the last event and returns the next event."""
 
     def __init__(self, task: Task, digits: Digits) -> None:
         os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -45,7 +44,7 @@ class _TaskActor:
 
 
 class RayPool:
-    """A crew on a Ray cluster; the leader alone speaks to the storage, and the digits travel through Ray."""
+    """A pool on a Ray cluster. We alone use the storage and Ray sends the digits, so that nodes need neither."""
 
     def __init__(self, address: str, digits: Digits, most: int | None = None) -> None:
         """Join the cluster at HOST:PORT or ray://HOST:PORT, or start one on this machine with "local".
@@ -64,8 +63,9 @@ class RayPool:
                 raise
         self._digits = ray.put(digits)
         self._actor: Any = ray.remote(num_cpus=1, max_restarts=0)(_TaskActor)
-        self._actors: dict[int, Any] = {}
-        self._waiting: dict[Any, int] = {}
+        self._actors: set[Any] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
 
     @property
     def size(self) -> int:
@@ -74,45 +74,38 @@ class RayPool:
         cores = int(resources.get("CPU", 1))
         return max(1, cores if self._most is None else min(self._most, cores))
 
-    def start(self, number: int, task: Task) -> None:
-        """Begin a trial in a new process of the cluster."""
-        self._actors[number] = self._actor.remote(task, self._digits)
-        self._waiting[self._actors[number].next.remote()] = number
+    def run(self, task: Task, go_on: GoOn) -> Event:
+        """Run a trial in a new process of the cluster."""
+        with self._lock:
+            if self._stopped:
+                return {"kind": "stopped"}
+            actor = self._actor.remote(task, self._digits)
+            self._actors.add(actor)
+        try:
+            event: Event = ray.get(actor.next.remote())
+            while event["kind"] == "epoch":
+                event = ray.get(actor.next.remote(go_on(event["epoch"], event["accuracy"])))
+            return event
+        except RayError as problem:
+            reason = f"Its process or node died ({type(problem).__name__})."
+            return {"kind": "stopped"} if self._stopped else {"kind": "lost", "reason": reason}
+        finally:
+            with self._lock:
+                self._actors.remove(actor)
+            ray.kill(actor)  # its processor is free again
 
-    def answer(self, number: int, go_on: bool) -> None:
-        """Answer the trial's last event."""
-        self._waiting[self._actors[number].next.remote(go_on)] = number
-
-    def events(self, timeout: float) -> Sequence[tuple[int, Event]]:
-        """The events that have come; a process or node that died is a trial lost."""
-        if not self._waiting:
-            time.sleep(timeout)
-            return []
-        ready, _ = ray.wait(list(self._waiting), timeout=timeout)
-        come = []
-        for reference in ready:
-            number = self._waiting.pop(reference)
-            event = _event(reference)
-            if event["kind"] != "epoch":
-                ray.kill(self._actors.pop(number))  # its processor is free again
-            come.append((number, event))
-        return come
+    def stop(self) -> None:
+        """End the trials that still run."""
+        with self._lock:
+            self._stopped = True
+            for actor in self._actors:
+                ray.kill(actor)
 
     def close(self) -> None:
-        """End the trials that still run, and leave the cluster."""
-        for actor in self._actors.values():
-            ray.kill(actor)
+        """Leave the cluster."""
         if self._own:
             ray.shutdown()
         self._quiet.close()
-
-
-def _event(reference: Any) -> Event:
-    try:
-        event: Event = ray.get(reference)
-    except RayError as problem:
-        return {"kind": "lost", "reason": f"its process or node died ({type(problem).__name__})"}
-    return event
 
 
 def _connect(address: str) -> None:

@@ -1,19 +1,15 @@
-"""A study: the trials of a search in Optuna's storage, which outlives whoever was killed while searching.
+"""A study: the trials of a search in Optuna's storage, which is still there when the search has been killed.
 
 The storage is a database that SQLAlchemy knows: a SQLite file by default, PostgreSQL for several machines. A trial is
-finished when it is complete, pruned, or failed with a reason of its own. One whose leader died is failed without a
-reason, and its settings wait to be tried again.
+finished when it is complete, pruned, or failed with a reason of its own. One whose search was ended is failed without
+a reason, and its settings wait to be tried again.
 """
 
-import os
-import platform
 import re
-import secrets
 import sqlite3
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +26,12 @@ from mnistry.models.search_space import Choice, Domain
 from mnistry.settings import MnistryError, Settings
 
 KEY = "mnistry"  # the study's attribute that holds what it searches
-BEAT = 5.0  # seconds between two signs of life of a leader
-SILENCE = 30.0  # seconds without one after which its trials are tried again
+BEAT = 5  # seconds between two heartbeats of a running trial
+GRACE = 30  # seconds without one after which its settings are tried again
 WAIT = 20  # seconds to wait for a locked SQLite file or a server
 DRIVERS = {"postgresql": "postgresql+psycopg"}
 STORAGE_PROBLEMS = (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, ImportError)
+RETRY = optuna.storages.RetryHeartbeatStaleTrialCallback
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def find_store(name: str, storage: str | None = None, settings: Settings | None 
 
 @contextmanager
 def reaching(store: Store) -> Iterator[None]:
-    """Tell of a storage that is locked, torn, gone or out of reach in one sentence."""
+    """Turn the errors of a storage that is locked, torn, gone or out of reach into one sentence, a MnistryError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna's about experiments
@@ -93,8 +90,10 @@ def reaching(store: Store) -> Iterator[None]:
         raise MnistryError(_sentence(store, problem)) from problem
 
 
-def create_study(store: Store, recipe: Recipe, info: Mapping[str, Any]) -> optuna.Study:
-    """Open the study for a search, or make it; `info` says what is searched and on which digits.
+def create_study(store: Store, recipe: Recipe, info: Mapping[str, Any]) -> "tuple[optuna.Study, Watch]":
+    """Open the study for a search, or make it, with the watch over its trials.
+
+    `info` says what is searched and on which digits.
 
     The recipe's own settings are the first trial, so that the best is never worse than they are. Raises MnistryError
     if the study searches anything else, or its storage cannot be used.
@@ -124,10 +123,10 @@ def create_study(store: Store, recipe: Recipe, info: Mapping[str, Any]) -> optun
             seed=info["seed"] + len(study.get_trials(deepcopy=False)), constant_liar=True
         )
         if not store.is_file:
-            study.sampler.reseed_rng()  # leaders on several machines are not to draw the same
-        # The first epoch tells little: the recipes' rate is still rising in it.
+            study.sampler.reseed_rng()  # searches on several machines must not draw the same settings
+        # The first epoch says little: the learning rate of the recipes still rises in it.
         study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
-    return study
+        return study, Watch(study, storage)
 
 
 def open_study(store: Store) -> optuna.Study:
@@ -159,7 +158,10 @@ def _open(store: Store, create: bool = False) -> optuna.storages.RDBStorage:
     elif store.url.get_backend_name() in ("postgresql", "mysql"):
         options["connect_args"] = {"connect_timeout": WAIT}
     try:
-        return optuna.storages.RDBStorage(store.url.render_as_string(hide_password=False), engine_kwargs=options)
+        return optuna.storages.RDBStorage(
+            store.url.render_as_string(hide_password=False), engine_kwargs=options,
+            heartbeat_interval=BEAT if create else None, grace_period=GRACE, heartbeat_stale_trial_callback=RETRY(),
+        )  # fmt: skip
     except RuntimeError as problem:  # tables of another Optuna
         raise MnistryError(f"{store} was written by another version of Optuna: take another --storage.") from problem
 
@@ -265,79 +267,37 @@ def best_settings(store: Store) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return info["recipe"], {**info["fixed"], **winner.params}, origin
 
 
-def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Fail a trial that nobody runs any more, after its settings have been put in line to be tried again."""
-    if not any(other.user_attrs.get("again") == trial.number for other in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
-    study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+def interrupt(study: optuna.Study, number: int) -> None:
+    """Fail a running trial of ours without a reason, and put its settings in line to be tried again."""
+    with suppress(ValueError):  # another search has done so already
+        RETRY()(study, study.tell(number, state=TrialState.FAIL))
 
 
-# --- Leaders ----------------------------------------------------------------------------------------------
+class Watch:
+    """Optuna's heartbeat: says that our trials are alive, and finds those whose search has died.
 
+    Optuna itself beats inside `Study.optimize` only, which would keep us from saying when a trial begins and from
+    ending one; so our loop calls `look`.
+    """
 
-class Coordinator:
-    """One who leads a search, with signs of life in the study for those who lead it with us."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self.name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
+    def __init__(self, study: optuna.Study, storage: optuna.storages.RDBStorage) -> None:
         self._study = study
-        self._seen: dict[str, tuple[Any, float]] = {}
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._storage = storage
+        self._id = storage.get_study_id_from_name(study.study_name)
+        self._known: set[int] = set()
+        self._next = 0.0
 
-    def __enter__(self) -> "Coordinator":
-        self._thread.start()
-        return self
+    def look(self, trials: Sequence[FrozenTrial], own: Iterable[int]) -> None:
+        """Every few seconds: beat for our `own` trials, and put those that nobody has beaten for in line again."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + BEAT
+        self._beat(own)
+        optuna.storages.fail_stale_trials(self._study)
+        running = {trial.number for trial in trials if trial.state == TrialState.RUNNING}
+        self._beat(running - self._known)  # Optuna would never miss one that died before its first heartbeat
+        self._known |= running
 
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def clear(self, trials: Sequence[FrozenTrial]) -> None:
-        """Interrupt the running trials whose leader is dead, so that they are run again."""
-        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        others = [trial for trial in running if trial.user_attrs.get("leader") != self.name]
-        signs = self._study.user_attrs if others else {}
-        for trial in others:
-            if self._is_dead(trial.user_attrs.get("leader", f"nobody of trial {trial.number}"), signs):
-                interrupt(self._study, trial)
-
-    def _is_dead(self, coordinator: str, signs: Mapping[str, Any]) -> bool:
-        """A leader of this machine is dead when its process is; another one when it is silent by our own clock."""
-        sign = signs.get(f"leader {coordinator}")
-        known, since = self._seen.setdefault(coordinator, (sign, time.monotonic()))
-        if known != sign:
-            self._seen[coordinator] = (sign, time.monotonic())
-            return False
-        return _is_gone(coordinator) or time.monotonic() - since > SILENCE
-
-    def _live(self) -> None:
-        number = 0
-        while not self._end.wait(BEAT if number else 0):
-            number += 1
-            with suppress(*STORAGE_PROBLEMS), warnings.catch_warnings():  # the main thread tells of the storage
-                self._study.set_user_attr(f"leader {self.name}", number)
-
-
-def _is_gone(coordinator: str) -> bool:
-    """Whether this leader was a process of this machine that has ended."""
-    node, _, rest = coordinator.rpartition(":")[0].rpartition(":")
-    if node != platform.node() or os.name != "posix" or not rest.isdigit():
-        return False
-    if int(rest) == os.getpid():  # a container that was started again: the same number, another process
-        return True
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return _is_zombie(int(rest))
-
-
-def _is_zombie(process: int) -> bool:
-    """Whether the process has ended and only its parent has not looked yet; only Linux tells."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+    def _beat(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._storage.record_heartbeat(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))

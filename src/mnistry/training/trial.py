@@ -1,18 +1,15 @@
-"""One trial of a search, in a process of its own: fit a recipe, tell of every epoch, measure on the validation digits.
+"""One trial of a search, in a process of its own: fit a recipe, report every epoch, measure on the validation digits.
 
-Whoever leads the search starts `python -m mnistry.training.trial`, sends an order and answers as JSON lines, and gets
-events. An event has a `kind`: "epoch" wants an answer (go on or not); "done", "pruned", "failed" (by its own settings),
-"refused" (settings that can never work) and "broken" (nothing to do with the settings) are the last one.
+The search starts `python -m mnistry.training.trial`, sends the task and its answers as JSON lines, and gets events.
+An event has a `kind`. "epoch" waits for an answer: go on or not. The last event is "done", "pruned", "failed" (by its
+own settings), "refused" (settings that can never work) or "broken" (a cause that would stop every trial).
 """
 
 import json
 import os
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 from mnistry.data.dataset import load
@@ -20,6 +17,7 @@ from mnistry.models.base import InputError, Pair
 from mnistry.models.recipes import Recipe, find_recipe
 from mnistry.settings import MnistryError
 from mnistry.training import metrics
+from mnistry.training.processes import follow_parent
 
 REHEARSED = 1000  # digits that a rehearsal fits
 Event = dict[str, Any]
@@ -28,7 +26,10 @@ Digits = tuple[Pair, Pair]  # to train on, to validate on; a search never sees t
 
 @dataclass(frozen=True)
 class Task:
-    """A trial to run; with `rehearse`, only try whether each of these settings can be fitted at all."""
+    """A trial to run; with `rehearse`, only try whether each of these settings can be fitted at all.
+
+    `number` is the trial's in its study.
+    """
 
     recipe: str
     settings: Mapping[str, Any]
@@ -36,10 +37,11 @@ class Task:
     validation: float | str
     seed: int
     rehearse: Sequence[Mapping[str, Any]] = ()
+    number: int = -1
 
 
 class _HopelessError(Exception):
-    """The trial is not worth going on with."""
+    """The search has answered that the trial is not worth going on with."""
 
 
 class _EnoughError(Exception):
@@ -73,9 +75,9 @@ def run_trial(task: Task, digits: Callable[[], Digits], go_on: Callable[[int, fl
 
 
 def digits_of(task: Task) -> Digits:
-    """The training and validation digits of the order's split."""
+    """The training and validation digits of the task's split."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whoever leads the search has told of a stand-in
+        warnings.simplefilter("ignore")  # the search itself has said that the data are a stand-in
         data = load(task.dataset, task.validation, task.seed)
     return (data.train_images, data.train_labels), (data.validation_images, data.validation_labels)
 
@@ -99,7 +101,7 @@ def _fit(recipe: Recipe, seed: int, training: Pair, held_back: Pair, go_on: Call
 
 
 def _rehearse(recipe: Recipe, task: Task, training: Pair) -> Event:
-    """Begin to fit each of the settings on few digits: tells of what could never work before any trial is lost."""
+    """Begin to fit each of the settings on few digits, to find what could never work before any trial is lost."""
 
     def progress(*_: Any) -> None:
         raise _EnoughError
@@ -117,12 +119,11 @@ def _rehearse(recipe: Recipe, task: Task, training: Pair) -> Event:
 
 
 def main() -> None:
-    """Read an order from stdin, run it, and write the events to stdout."""
+    """Read a task from stdin, run it, and write the events to stdout."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not come between
-    task = Task(**json.loads(sys.stdin.readline()))
-    answers: SimpleQueue[bool] = SimpleQueue()
-    threading.Thread(target=_listen, args=(answers,), daemon=True).start()
+    told = follow_parent()
+    task = Task(**json.loads(told.get()))
 
     def say(event: Event) -> None:
         events.write(json.dumps(event) + "\n")
@@ -130,18 +131,10 @@ def main() -> None:
 
     def go_on(epoch: int, accuracy: float) -> bool:
         say({"kind": "epoch", "epoch": epoch, "accuracy": accuracy})
-        return answers.get()
+        return bool(json.loads(told.get()))
 
     say(run_trial(task, lambda: digits_of(task), go_on))
-    events.close()
-    os._exit(0)  # at once: TensorFlow's own end takes seconds, and the listening thread waits for ever
-
-
-def _listen(answers: "SimpleQueue[bool]") -> None:
-    """Pass the answers on; when the leader is gone, so is the reason for this process."""
-    for line in sys.stdin:
-        answers.put(json.loads(line))
-    os._exit(1)
+    os._exit(0)  # at once: TensorFlow's own end takes seconds
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
-"""`tune`: Optuna proposes settings, a crew of processes tries them, and the study keeps what came out.
+"""`tune`: Optuna proposes settings, a pool of processes tries them, and the study keeps what came out.
 
-The value of a trial is its accuracy on the validation digits, on MNIST those of writers whom it was not trained on;
-among equals the lower loss is better. The loss itself is not searched for: a single sure mistake outweighs many right
-answers in it, and the one that Keras tells after each epoch moves with label smoothing. No test digit is read.
+The value of a trial is its accuracy on the validation digits; on MNIST these are by writers whose digits it was not
+trained on. Among equal accuracies the lower loss is better. The loss itself is not searched for: one confident mistake
+outweighs many right answers in it, and Keras' loss after each epoch changes with label smoothing. No test digit is
+read.
 """
 
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import optuna
@@ -23,12 +28,12 @@ from mnistry.training.worker_pool import LocalPool, WorkerPool
 MOST_TRIALS = 100_000
 MOST_WORKERS = 1024
 LOSSES = 3  # times that a trial's process may die before its settings are blamed
-POLL = 1.0  # seconds between two looks at what others do
+POLL = 1.0  # seconds between two looks at the storage
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a search is: `message` is a line on a trial that has just ended."""
+    """How far a search is: `message` is a line about a trial that has just ended or begins again."""
 
     done: int
     trials: int
@@ -88,7 +93,8 @@ def tune(
 
     `validation` is "writers" on MNIST and the recipe's share elsewhere, unless it is given. `space` and `fixed` are
     settings by name as on the command line; `workers` processes run on this machine, or on the Ray cluster at `ray`.
-    A study of that name goes on, whoever was killed before. Raises MnistryError, and KeyboardInterrupt with a sentence.
+    If a study of that name exists, the search goes on with it, even if it was killed. Raises MnistryError, and
+    KeyboardInterrupt with a sentence.
     """
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe = recipe.searched(space or {}, fixed or {})
@@ -107,14 +113,13 @@ def tune(
         "seed": seed,
         "fixed": {key: recipe.settings[key] for key in fixed or {}},
     }
-    opened = studies.create_study(store, recipe, info)
+    opened, watch = studies.create_study(store, recipe, info)
     with studies.reaching(store):
         if len(studies.finished(opened.get_trials(deepcopy=False))) < trials:
             pool = _pool(task, workers, ray)
             try:
                 _rehearse(pool, task, recipe)
-                with studies.Coordinator(opened) as coordinator:
-                    _Search(opened, pool, task, recipe, coordinator, trials, progress).run()
+                _Search(opened, watch, pool, task, recipe, trials, progress).run()
             except KeyboardInterrupt:
                 done = len(studies.finished(opened.get_trials(deepcopy=False)))
                 raise KeyboardInterrupt(
@@ -140,13 +145,13 @@ def _task(
     settings: Settings | None,
     download: Callable[[str, int, int], None] | None,
 ) -> Task:
-    """What every trial has in common; the data set is looked up once, so that a stand-in is told of once."""
+    """What every trial has in common; the data set is looked up once, so that a stand-in is announced once."""
     data = load(dataset, 0.0, seed, settings, download)
     if validation is None:
         validation = "writers" if data.name == "mnist" else recipe.validation
     if validation == 0:
         raise MnistryError("A search chooses by validation digits: hold some back, such as --validation 0.1.")
-    load(data.name, validation, seed, settings)  # a split that cannot be is told before anything begins
+    load(data.name, validation, seed, settings)  # an impossible split is an error before anything begins
     return Task(recipe.name, dict(recipe.settings), data.name, validation, seed)
 
 
@@ -163,126 +168,102 @@ def _pool(task: Task, workers: int | None, ray: str | None) -> WorkerPool:
 
 
 def _rehearse(pool: WorkerPool, task: Task, recipe: Recipe) -> None:
-    """Begin a fit at both ends of the space: what can never work is told before any trial."""
+    """Begin a fit at both ends of the space, so that what can never work is an error before any trial is lost."""
     ends = [{key: domain.ends[side] for key, domain in recipe.space.items()} for side in (0, 1)]
-    pool.start(-1, replace(task, rehearse=ends))
-    while not (come := pool.events(POLL)):
-        pass
-    ((_, event),) = come
+    event = pool.run(replace(task, rehearse=ends), lambda *_: True)
     if event["kind"] == "lost":
-        raise MnistryError(f"The largest settings of the search space cannot be tried: {event['reason']}.")
+        raise MnistryError(f"The largest settings of the search space cannot be tried: {event['reason']}")
     if event["kind"] != "done":
-        raise MnistryError(f"Nothing was tried, as the ends of the search space show: {event['reason']}")
+        raise MnistryError(f"Nothing was tried, because the ends of the search space fail: {event['reason']}")
 
 
 class _Search:
-    """The leader's loop: ask Optuna, start trials, pass on what they tell, until enough are finished."""
+    """Asks Optuna for settings, tries each in a process that a thread waits for, until enough trials are finished."""
 
     def __init__(
         self,
         study: optuna.Study,
+        watch: studies.Watch,
         pool: WorkerPool,
         task: Task,
         recipe: Recipe,
-        coordinator: studies.Coordinator,
         wanted: int,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.study = study
+        self.watch = watch
         self.pool = pool
         self.task = task
         self.distributions = studies.distributions(recipe.space)
-        self.coordinator = coordinator
         self.wanted = wanted
         self.progress = progress
-        self.running: dict[int, optuna.Trial] = {}
-        self.reported: dict[int, set[int]] = {}
-        self.losses: dict[int, int] = {}
+        self.running: dict[Future[Event], optuna.Trial] = {}
+        self.messages: SimpleQueue[str] = SimpleQueue()
 
     def run(self) -> None:
-        """Search; whatever ends this early, the running trials are put in line again."""
-        try:
-            while self._hire():
-                for number, event in self.pool.events(POLL):
-                    try:
-                        self._hear(number, event)
-                    except optuna.exceptions.UpdateFinishedTrialError:
-                        self._taken(number, event)
-        finally:
-            for number in list(self.running):
-                with suppress(*studies.STORAGE_PROBLEMS):
-                    studies.interrupt(self.study, self._frozen(number))
+        """Search; if this ends early, for whatever reason, the settings of the running trials are put in line again."""
+        with ThreadPoolExecutor(MOST_WORKERS) as threads:
+            try:
+                while self._start(threads):
+                    self._finish()
+            finally:
+                self.pool.stop()
+                for trial in self.running.values():
+                    with suppress(*studies.STORAGE_PROBLEMS):
+                        studies.interrupt(self.study, trial.number)
 
-    def _hire(self) -> bool:
+    def _start(self, threads: ThreadPoolExecutor) -> bool:
         """Start as many trials as are wanted and there is room for; False when enough are finished."""
         trials = self.study.get_trials(deepcopy=False)
-        self.coordinator.clear(trials)
+        self.watch.look(trials, [trial.number for trial in self.running.values()])
         done = len(studies.finished(trials))
         claimed = done + sum(trial.state == TrialState.RUNNING for trial in trials)
         for _ in range(min(self.wanted - claimed, self.pool.size - len(self.running))):
             trial = self.study.ask(self.distributions)
-            trial.set_user_attr("leader", self.coordinator.name)
-            self.running[trial.number], self.reported[trial.number] = trial, set()
-            self._start(trial)
+            self.running[threads.submit(self._try, trial)] = trial
         self._tell(trials)
         return done < self.wanted or bool(self.running)
 
-    def _start(self, trial: optuna.Trial) -> None:
-        self.pool.start(trial.number, replace(self.task, settings={**self.task.settings, **trial.params}))
+    def _finish(self) -> None:
+        """Wait a moment for trials to end, and keep what came out."""
+        if not self.running:  # another search has the last trials, or it had when it was killed
+            time.sleep(POLL)
+        for future in wait(self.running, POLL, FIRST_COMPLETED).done:
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another search took it: we were too silent
+                self._keep(self.running[future], future.result())
+            del self.running[future]
+        while not self.messages.empty():
+            self._tell(message=self.messages.get())
 
-    def _hear(self, number: int, event: Event) -> None:
-        kind = event["kind"]
+    def _try(self, trial: optuna.Trial) -> Event:
+        """Run a trial, again if its process dies, unless it seems to kill its processes itself."""
+        task = replace(self.task, settings={**self.task.settings, **trial.params}, number=trial.number)
+        for loss in range(1, LOSSES + 1):
+            event = self.pool.run(task, partial(self._go_on, trial))
+            if event["kind"] != "lost":
+                return event
+            trial.set_user_attr("losses", loss)
+            if loss < LOSSES:
+                self.messages.put(f"trial {trial.number} begins again: {event['reason']}")
+        return {"kind": "failed", "reason": f"It was tried {LOSSES} times: {event['reason']}"}
+
+    @staticmethod
+    def _go_on(trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
+        trial.report(accuracy, epoch)  # Optuna ignores the epochs that a trial which began again reports twice
+        return not trial.should_prune()
+
+    def _keep(self, trial: optuna.Trial, event: Event) -> None:
+        kind, value = event["kind"], None
         if kind == "broken":
             raise MnistryError(f"The search has stopped, its finished trials are kept: {event['reason']}")
-        if number not in self.running:  # another leader took it
-            return
-        if kind == "epoch":
-            self._epoch(number, event["epoch"], event["accuracy"])
-        elif kind == "lost":
-            self._lost(number, event["reason"])
-        elif kind == "done":
-            trial = self.running[number]
+        if kind == "done":
+            value = event["accuracy"]
             for name in ("nll", "ece", "parameters", "epochs"):
                 trial.set_user_attr(name, event[name])
-            self._end(number, TrialState.COMPLETE, event["accuracy"])
-        elif kind == "pruned":
-            self._end(number, TrialState.PRUNED)
-        else:
-            self._fail(number, event["reason"])
-
-    def _epoch(self, number: int, epoch: int, accuracy: float) -> None:
-        trial = self.running[number]
-        if epoch not in self.reported[number]:  # a trial that was lost tells its epochs again
-            self.reported[number].add(epoch)
-            trial.report(accuracy, epoch)
-        self.pool.answer(number, not trial.should_prune())
-
-    def _taken(self, number: int, event: Event) -> None:
-        """Give up a trial that another leader has put in line again, because we were silent for too long."""
-        self.running.pop(number, None)
-        if event["kind"] == "epoch":
-            self.pool.answer(number, False)
-
-    def _lost(self, number: int, reason: str) -> None:
-        """Run the trial again, unless it seems to kill its processes itself."""
-        self.losses[number] = self.losses.get(number, 0) + 1
-        if self.losses[number] == LOSSES:
-            self._fail(number, f"It was tried {LOSSES} times: {reason}.")
-            return
-        self.running[number].set_user_attr("losses", self.losses[number])
-        self._start(self.running[number])
-        self._tell(message=f"trial {number} begins again: {reason}")
-
-    def _fail(self, number: int, reason: str) -> None:
-        self.running[number].set_user_attr("reason", reason)
-        self._end(number, TrialState.FAIL)
-
-    def _end(self, number: int, state: TrialState, value: float | None = None) -> None:
-        told = self.study.tell(self.running.pop(number), value, state, skip_if_finished=True)
-        self._tell(message=describe(told))
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return next(trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number)
+        elif kind != "pruned":
+            trial.set_user_attr("reason", event["reason"])
+        state = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(kind, TrialState.FAIL)
+        self._tell(message=describe(self.study.tell(trial, value, state, skip_if_finished=True)))
 
     def _tell(self, trials: list[FrozenTrial] | None = None, message: str = "") -> None:
         if self.progress:

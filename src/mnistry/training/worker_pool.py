@@ -2,119 +2,82 @@
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import asdict
-from queue import Empty, SimpleQueue
-from typing import IO, Protocol
+from typing import Protocol
 
+from mnistry.training.processes import THREADS, Child
 from mnistry.training.trial import Event, Task
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+GoOn = Callable[[int, float], bool]  # asked after an epoch, with its validation accuracy, whether to go on
 
 
 class WorkerPool(Protocol):
-    """Whoever runs trials: processes of this machine or a cluster. A trial's process that dies is told as "lost"."""
+    """Where trials run: processes of this machine or a cluster."""
 
     @property
     def size(self) -> int:
         """How many trials run at the same time."""
 
-    def start(self, number: int, task: Task) -> None:
-        """Begin a trial; its events carry the number."""
+    def run(self, task: Task, go_on: GoOn) -> Event:
+        """Run a trial in a process of its own, wait for its end, and return its last event.
 
-    def answer(self, number: int, go_on: bool) -> None:
-        """Answer the trial's last event: go on, or end as hopeless."""
+        The event is "lost", with the reason, if the process has died, and "stopped" after `stop`. It is called from
+        one thread for each trial, and `go_on` is called in that thread.
+        """
 
-    def events(self, timeout: float) -> Sequence[tuple[int, Event]]:
-        """The events that have come, after waiting for at most `timeout` seconds."""
+    def stop(self) -> None:
+        """End the trials that run; none can begin any more."""
 
     def close(self) -> None:
-        """End what still runs."""
+        """Give back what the pool holds, when no thread is in `run` any more."""
 
 
 class LocalPool:
-    """A crew of processes on this machine."""
+    """A pool of processes on this machine."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._processes: dict[int, subprocess.Popen[str]] = {}
-        self._listeners: dict[int, threading.Thread] = {}
-        self._events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
+        self._children: set[Child] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
 
-    def start(self, number: int, task: Task) -> None:
-        """Begin a trial in a new process."""
-        threads = str(max(1, (os.cpu_count() or 1) // self.size))
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the listening thread closes it
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mnistry.training.trial"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            encoding="utf-8",
-            env={**dict.fromkeys(THREADS, threads), **os.environ},
-            start_new_session=True,  # Ctrl-C is for the leader, who ends the processes in order
-        )
-        self._processes[number] = process
-        self._write(process, json.dumps(asdict(task)))
-        self._listeners[number] = threading.Thread(target=self._listen, args=(number, process, errors), daemon=True)
-        self._listeners[number].start()
-
-    def answer(self, number: int, go_on: bool) -> None:
-        """Answer the trial's last event."""
-        self._write(self._processes[number], json.dumps(go_on))
-
-    def events(self, timeout: float) -> Sequence[tuple[int, Event]]:
-        """The events that have come."""
+    def run(self, task: Task, go_on: GoOn) -> Event:
+        """Run a trial in a new process."""
+        with self._lock:
+            if self._stopped:
+                return {"kind": "stopped"}
+            child = Child("mnistry.training.trial", environment=self._threads())
+            self._children.add(child)
         try:
-            come = [self._events.get(timeout=timeout)]
-        except Empty:
-            return []
-        while not self._events.empty():
-            come.append(self._events.get())
-        for number, event in come:
-            if event["kind"] != "epoch":
-                self._listeners.pop(number).join()
-                del self._processes[number]
-        return come
+            return self._follow(child, task, go_on)
+        finally:
+            with self._lock:
+                self._children.remove(child)
+            child.end()
+
+    def stop(self) -> None:
+        """Kill the processes that still run."""
+        with self._lock:
+            self._stopped = True
+            for child in self._children:
+                child.kill()
 
     def close(self) -> None:
-        """Kill the processes that still run."""
-        for process in self._processes.values():
-            process.kill()
-        for listener in self._listeners.values():
-            listener.join()
+        """Nothing is left to give back."""
 
-    def _listen(self, number: int, process: "subprocess.Popen[str]", errors: IO[bytes]) -> None:
-        """Pass the events of one process on; if it dies before its last one, say so."""
-        final = False
-        with errors:
-            with suppress(ValueError):  # a line cut off by a kill is no JSON
-                for line in process.stdout or ():
-                    event = json.loads(line)
-                    final = event["kind"] != "epoch"
-                    self._events.put((number, event))
-            with suppress(OSError), process:  # its pipes are closed; what it was still to be told is lost
-                pass
-            if not final:
-                self._events.put((number, {"kind": "lost", "reason": _cause(process.wait(), errors)}))
+    def _follow(self, child: Child, task: Task, go_on: GoOn) -> Event:
+        child.tell(json.dumps(asdict(task)))
+        for line in child.lines():
+            event: Event = json.loads(line)
+            if event["kind"] != "epoch":
+                return event
+            child.tell(json.dumps(go_on(event["epoch"], event["accuracy"])))
+        reason = child.wait()
+        return {"kind": "stopped"} if self._stopped else {"kind": "lost", "reason": reason or "Its process ended."}
 
-    @staticmethod
-    def _write(process: "subprocess.Popen[str]", line: str) -> None:
-        with suppress(OSError, ValueError):  # a process that has died is told by the listening thread
-            assert process.stdin is not None
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-
-
-def _cause(code: int, errors: IO[bytes]) -> str:
-    if code < 0:
-        return f"its process was killed by signal {-code}; too little memory is the usual cause"
-    errors.seek(0)
-    last = errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
-    return f"its process ended with exit code {code}{': ' if last else ''}{last}"
+    def _threads(self) -> dict[str, str]:
+        """The processors shared out among the trials, where the environment does not say how many threads to use."""
+        share = str(max(1, (os.cpu_count() or 1) // self.size))
+        return {name: os.environ.get(name, share) for name in THREADS}
