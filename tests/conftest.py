@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+LONG = 600  # seconds after which a process that a test waits for hangs, even on a busy machine
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 REAL = Path(os.environ.get("MNISTRY_DATA") or SHARED / "mnist")

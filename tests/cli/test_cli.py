@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from conftest import ROOT
+from conftest import LONG, ROOT
 from mnistry.settings import install_hint
 
 EXAMPLES = ROOT / "examples" / "pictures"
@@ -25,7 +25,7 @@ DIGITS = ("--dataset", "digits")
 def process(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mnistry.cli", *map(str, arguments)],
-        capture_output=True, text=True, env=os.environ | environ,
+        capture_output=True, text=True, env=os.environ | environ, timeout=LONG,
     )  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path):
             if "epoch 2/" in line:
                 break
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate()
+        out, err = running.communicate(timeout=LONG)
     finally:
         running.kill()
     assert running.returncode == 130
@@ -372,7 +372,7 @@ def test_being_terminated_leaves_nothing_half_written(tmp_path: Path):
         if "epoch 2/" in line:
             break
     running.terminate()
-    running.communicate()
+    running.communicate(timeout=LONG)
     assert running.returncode == 143
     assert list(tmp_path.iterdir()) == []
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import LONG, ROOT
 from mnistry.data.dataset import Dataset, load
 from mnistry.models.recipes import RECIPES
 from mnistry.reports import compare as comparing
@@ -302,7 +303,7 @@ def test_ctrl_c_ends_the_training_at_once_and_the_next_call_goes_on(
         if "Training dense" in line:
             break
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate()
+    out, err = running.communicate(timeout=LONG)
     assert (running.returncode, out) == (130, "")
     assert "1 of 2 runs are finished and kept" in err
     assert "Traceback" not in err
@@ -409,8 +410,6 @@ def test_the_command_prints_the_table_or_csv(command, tmp_path: Path):
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_is_trained(command, trained, arguments, sentence, monkeypatch):
-    from conftest import ROOT
-
     monkeypatch.chdir(ROOT)
     code, out, err = command(*arguments.split(), *DIGITS)
     assert (code, out, trained) == (2, "", [])

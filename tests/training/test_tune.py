@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial
 
+from conftest import LONG
 from mnistry.data.dataset import load
 from mnistry.models.recipes import RECIPES, find_recipe
 from mnistry.models.search_space import Choice, Range
@@ -431,7 +432,7 @@ def works_for(raylet: int) -> bool:
 
 def until(found: Callable[[], Any], what: str) -> Any:
     """Wait for an event of another process, however long it takes on a busy machine, but not for ever."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + LONG
     while not (answer := found()):
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.02)
@@ -538,6 +539,7 @@ def test_a_ray_address_that_nobody_answers_is_told_soon():
 
 
 @LINUX
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -557,12 +559,10 @@ def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(
 
     def kill_a_node(state: search_module.Progress) -> None:
         if state.running == 2 and not dead:
-            coordinator = second.all_processes["raylet"][0].process.pid
-            end = time.monotonic() + 30
-            while not works_for(coordinator) and time.monotonic() < end:
-                time.sleep(0.05)
+            raylet = second.all_processes["raylet"][0].process.pid
+            until(lambda: works_for(raylet), "a trial on the second node")
             cluster.remove_node(second, allow_graceful=False)
-            dead.append(coordinator)
+            dead.append(raylet)
 
     try:
         slow = {"tol": 1e-12, "max_iter": 3000}

@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from mnistry.settings import MnistryError
 from mnistry.training.processes import THREADS
 from mnistry.training.trial import Digits, Event, Task, run_trial
-from mnistry.training.worker_pool import GoOn
+from mnistry.training.worker_pool import LostError, Worker, WorkerPool
 
 PATIENCE = 5.0  # seconds to wait for the cluster to answer
 DEFAULT_PORT = 6379
@@ -43,7 +43,7 @@ class _TaskActor:
         return self._answers.get()
 
 
-class RayPool:
+class RayPool(WorkerPool):
     """A pool on a Ray cluster. We alone use the storage and Ray sends the digits, so that nodes need neither."""
 
     def __init__(self, address: str, digits: Digits, most: int | None = None) -> None:
@@ -51,6 +51,7 @@ class RayPool:
 
         `most` trials run at the same time, by default one for each of the cluster's processors. Raises MnistryError.
         """
+        super().__init__()
         self._most = most
         self._quiet = ExitStack()  # Ray prints the last words of a dead node to stdout, where our results go
         self._quiet.enter_context(redirect_stdout(io.StringIO()))
@@ -63,49 +64,39 @@ class RayPool:
                 raise
         self._digits = ray.put(digits)
         self._actor: Any = ray.remote(num_cpus=1, max_restarts=0)(_TaskActor)
-        self._actors: set[Any] = set()
-        self._lock = threading.Lock()
-        self._stopped = False
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         """How many processors the cluster has now, or `most`."""
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cores = int(resources.get("CPU", 1))
         return max(1, cores if self._most is None else min(self._most, cores))
-
-    def run(self, task: Task, go_on: GoOn) -> Event:
-        """Run a trial in a new process of the cluster."""
-        with self._lock:
-            if self._stopped:
-                return {"kind": "stopped"}
-            actor = self._actor.remote(task, self._digits)
-            self._actors.add(actor)
-        try:
-            event: Event = ray.get(actor.next.remote())
-            while event["kind"] == "epoch":
-                event = ray.get(actor.next.remote(go_on(event["epoch"], event["accuracy"])))
-            return event
-        except RayError as problem:
-            reason = f"Its process or node died ({type(problem).__name__})."
-            return {"kind": "stopped"} if self._stopped else {"kind": "lost", "reason": reason}
-        finally:
-            with self._lock:
-                self._actors.remove(actor)
-            ray.kill(actor)  # its processor is free again
-
-    def stop(self) -> None:
-        """End the trials that still run."""
-        with self._lock:
-            self._stopped = True
-            for actor in self._actors:
-                ray.kill(actor)
 
     def close(self) -> None:
         """Leave the cluster."""
         if self._own:
             ray.shutdown()
         self._quiet.close()
+
+    def _begin(self, task: Task) -> Worker:
+        return _RayWorker(self._actor.remote(task, self._digits))
+
+
+class _RayWorker:
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def next(self, go_on: bool | None = None) -> Event:
+        try:
+            event: Event = ray.get(self._actor.next.remote(go_on))
+        except RayError as problem:
+            raise LostError(f"Its process or node died ({type(problem).__name__}).") from problem
+        return event
+
+    def kill(self) -> None:
+        ray.kill(self._actor)  # its processor is free again
+
+    end = kill
 
 
 def _connect(address: str) -> None:

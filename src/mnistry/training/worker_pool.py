@@ -1,8 +1,9 @@
-"""The processes of a search on this machine: one trial a process, each with its share of the processor."""
+"""Where the trials of a search run, each in a process of its own: here on this machine, in `ray_pool` on a cluster."""
 
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
@@ -13,71 +14,87 @@ from mnistry.training.trial import Event, Task
 GoOn = Callable[[int, float], bool]  # asked after an epoch, with its validation accuracy, whether to go on
 
 
-class WorkerPool(Protocol):
-    """Where trials run: processes of this machine or a cluster."""
-
-    @property
-    def size(self) -> int:
-        """How many trials run at the same time."""
-
-    def run(self, task: Task, go_on: GoOn) -> Event:
-        """Run a trial in a process of its own, wait for its end, and return its last event.
-
-        The event is "lost", with the reason, if the process has died, and "stopped" after `stop`. It is called from
-        one thread for each trial, and `go_on` is called in that thread.
-        """
-
-    def stop(self) -> None:
-        """End the trials that run; none can begin any more."""
-
-    def close(self) -> None:
-        """Give back what the pool holds, when no thread is in `run` any more."""
+class LostError(Exception):
+    """The process of a trial, or its machine, has died; the text is the reason, a sentence."""
 
 
-class LocalPool:
-    """A pool of processes on this machine."""
+class Worker(Protocol):
+    """A process that runs one trial."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._children: set[Child] = set()
+    def next(self, go_on: bool | None = None) -> Event:
+        """The next event, after the answer to the last one; raises LostError."""
+
+    def kill(self) -> None:
+        """End it at once, while another thread may be in `next`."""
+
+    def end(self) -> None:
+        """Give back what it holds, when no thread is in `next` any more."""
+
+
+class WorkerPool(ABC):
+    """Runs trials, at most `size` at the same time, each for a thread that waits for it."""
+
+    size: int
+
+    def __init__(self) -> None:
+        self._workers: set[Worker] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
     def run(self, task: Task, go_on: GoOn) -> Event:
-        """Run a trial in a new process."""
+        """Run a trial in a new process and return its last event; "lost" if the process died, "stopped" by `stop`."""
         with self._lock:
             if self._stopped:
                 return {"kind": "stopped"}
-            child = Child("mnistry.training.trial", environment=self._threads())
-            self._children.add(child)
+            worker = self._begin(task)
+            self._workers.add(worker)
         try:
-            return self._follow(child, task, go_on)
+            event = worker.next()
+            while event["kind"] == "epoch":
+                event = worker.next(go_on(event["epoch"], event["accuracy"]))
+            return event
+        except LostError as problem:
+            return {"kind": "stopped"} if self._stopped else {"kind": "lost", "reason": str(problem)}
         finally:
             with self._lock:
-                self._children.remove(child)
-            child.end()
+                self._workers.remove(worker)
+            worker.end()
 
     def stop(self) -> None:
-        """Kill the processes that still run."""
+        """End the trials that run; none can begin any more."""
         with self._lock:
             self._stopped = True
-            for child in self._children:
-                child.kill()
+            for worker in self._workers:
+                worker.kill()
 
-    def close(self) -> None:
-        """Nothing is left to give back."""
+    def close(self) -> None:  # noqa: B027 - not every pool holds something
+        """Give back what the pool holds, when no thread is in `run` any more."""
 
-    def _follow(self, child: Child, task: Task, go_on: GoOn) -> Event:
-        child.tell(json.dumps(asdict(task)))
-        for line in child.lines():
-            event: Event = json.loads(line)
-            if event["kind"] != "epoch":
-                return event
-            child.tell(json.dumps(go_on(event["epoch"], event["accuracy"])))
-        reason = child.wait()
-        return {"kind": "stopped"} if self._stopped else {"kind": "lost", "reason": reason or "Its process ended."}
+    @abstractmethod
+    def _begin(self, task: Task) -> Worker: ...
 
-    def _threads(self) -> dict[str, str]:
-        """The processors shared out among the trials, where the environment does not say how many threads to use."""
+
+class LocalPool(WorkerPool):
+    """Processes of this machine, each with its share of the processors unless the environment sets the threads."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def _begin(self, task: Task) -> Worker:
         share = str(max(1, (os.cpu_count() or 1) // self.size))
-        return {name: os.environ.get(name, share) for name in THREADS}
+        return _LocalWorker(task, {name: os.environ.get(name, share) for name in THREADS})
+
+
+class _LocalWorker(Child):
+    def __init__(self, task: Task, environment: dict[str, str]) -> None:
+        super().__init__("mnistry.training.trial", environment=environment)
+        self.tell(json.dumps(asdict(task)))
+
+    def next(self, go_on: bool | None = None) -> Event:
+        if go_on is not None:
+            self.tell(json.dumps(go_on))
+        for line in self.lines():
+            event: Event = json.loads(line)
+            return event
+        raise LostError(self.wait() or "Its process ended too early.")
