@@ -1,4 +1,4 @@
-"""Finished runs of several recipes side by side: the table, what sets neighbours apart, and what all get wrong."""
+"""Finished runs of several recipes side by side: the table, the differences with intervals, and what all get wrong."""
 
 import csv
 import io
@@ -8,8 +8,8 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from mnistry.data.dataset import Dataset
 from mnistry.reading.reader import BATCH, Reader
+from mnistry.settings import MnistryError
 from mnistry.training import metrics
-from mnistry.training.runs import Run
+from mnistry.training.runs import Run, data_frame
 
 ROUNDS = 9  # of timing; the models take turns
 ROUND_SECONDS = 0.05  # for each model
@@ -28,6 +29,10 @@ COLUMNS = (
     "microseconds",
 )  # fmt: skip
 AGAINST = ("difference", "low", "high", "distinguishable")  # from the next row of the table
+ROUNDED = {
+    "accuracy": 4, "accuracy_std": 4, "nll": 4, "ece": 4, "fit_seconds": 1, "microseconds": 2, "next_difference": 4,
+    "next_low": 4, "next_high": 4,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Comparison:
     `rows` a recipe each, the most accurate first; `pairs` each row against the next; `overlap` the share of the row's
     mistakes that the column makes too, on the diagonal another seed of the same recipe (None where there is none);
     `shared` the digits that more than half of the runs of every recipe get wrong; `failed` why a recipe's runs are not
-    there; `notes` what a reader should know of the figures.
+    there; `notes` what a reader should know of the figures; `every_pair` each row against each that follows it.
     """
 
     about: dict[str, Any]
@@ -47,20 +52,65 @@ class Comparison:
     shared: list[dict[str, Any]]
     failed: list[dict[str, str]]
     notes: list[str]
+    every_pair: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """What comparison.json holds."""
         return asdict(self)
 
-    def to_csv(self) -> str:
-        """The table as CSV: a line a recipe, in the order of the table; those that failed are not in it."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*COLUMNS, *(f"next_{name}" for name in AGAINST)])
+    def between(self, one: str, other: str) -> dict[str, Any]:
+        """By how much `one` is more accurate than `other`: difference, 95 % interval, and whether that leaves out 0.
+
+        Shares of 1, below 0 where `other` is the better. Raises MnistryError if one of them is not in the table.
+        """
+        for pair in self.every_pair:
+            if (pair["better"], pair["worse"]) == (one, other):
+                return _without_names(pair)
+            if (pair["better"], pair["worse"]) == (other, one):
+                interval = [-end for end in reversed(pair["interval"])]
+                return _without_names(pair) | {"difference": -pair["difference"], "interval": interval}
+        known = ", ".join(row["recipe"] for row in self.rows)
+        raise MnistryError(f"The comparison has no pair of {one!r} and {other!r}: expected two of {known}.")
+
+    def to_rows(self, rounded: bool = False) -> list[dict[str, Any]]:
+        """The table with a row a recipe and the columns of comparison.csv; `rounded` to the digits that mean something.
+
+        Recipes that failed are not in it.
+        """
+        table = []
         for row, pair in zip(self.rows, [*self.pairs, None], strict=True):
             against = (pair["difference"], *pair["interval"], pair["distinguishable"]) if pair else [None] * 4
-            writer.writerow([*(row[name] for name in COLUMNS), *against])
+            named = zip((f"next_{name}" for name in AGAINST), against, strict=True)
+            table.append({name: row[name] for name in COLUMNS} | dict(named))
+        return [{key: _rounded(key, value) for key, value in row.items()} for row in table] if rounded else table
+
+    def to_csv(self, rounded: bool = False) -> str:
+        """The rows as CSV, in the order of the table."""
+        text, rows = io.StringIO(), self.to_rows(rounded)
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
         return text.getvalue()
+
+    def to_frame(self) -> Any:
+        """The rows as a pandas DataFrame; raises MnistryError if pandas is not installed."""
+        return data_frame(self.to_rows())
+
+    def to_latex(self) -> str:
+        """The table as a LaTeX tabular, which needs the package booktabs."""
+        lines = [
+            r"\begin{tabular}{lrrrrrr}", r"\toprule",
+            r"recipe & accuracy, \% & runs & loss & ECE & parameters & \textmu s/image \\", r"\midrule",
+        ]  # fmt: skip
+        for row in self.rows:
+            spread = "" if row["accuracy_std"] is None else rf" $\pm$ {100 * row['accuracy_std']:.2f}"
+            parameters = f"{row['parameters']:,}" if row["parameters"] else "--"
+            cells = (
+                row["recipe"].replace("_", r"\_"), f"{100 * row['accuracy']:.2f}{spread}", row["runs"],
+                f"{row['nll']:.4f}", f"{row['ece']:.4f}", parameters, f"{row['microseconds']:.1f}",
+            )  # fmt: skip
+            lines.append(" & ".join(map(str, cells)) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def measure(runs: Mapping[str, Sequence[Run]], data: Dataset, failed: Iterable[dict[str, str]] = ()) -> Comparison:
@@ -81,14 +131,17 @@ def measure(runs: Mapping[str, Sequence[Run]], data: Dataset, failed: Iterable[d
     for row in rows:
         row["missed"] = int(np.count_nonzero(missed[row["recipe"]]))
         row["missed_alone"] = int(np.count_nonzero(missed[row["recipe"]] & (times_missed == 1)))
+    every_pair = [_pair(one, other, right) for one, other in combinations(names, 2)]
+    neighbours = set(pairwise(names))
     return Comparison(
         _about(data, runs),
         rows,
-        [_pair(one, other, right) for one, other in pairwise(names)],
+        [pair for pair in every_pair if (pair["better"], pair["worse"]) in neighbours],
         overlap([~right[name] for name in names]),
         _shared(np.flatnonzero(times_missed == len(names)), names, proba, read, data),
         list(failed),
         _notes([run for theirs in runs.values() for run in theirs]),
+        every_pair,
     )
 
 
@@ -179,6 +232,14 @@ def _confusions(confusion: NDArray[np.float64]) -> list[dict[str, Any]]:
 
 def _pair(one: str, other: str, right: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
     return {"better": one, "worse": other, **metrics.accuracy_difference(right[one], right[other])}
+
+
+def _without_names(pair: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: pair[name] for name in ("difference", "interval", "distinguishable")}
+
+
+def _rounded(key: str, value: Any) -> Any:
+    return round(value, ROUNDED[key]) if key in ROUNDED and value is not None else value
 
 
 def _shared(

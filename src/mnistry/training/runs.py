@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,10 @@ class Run:
         """The ONNX file."""
         return self.folder / "model.onnx"
 
+    def history_frame(self) -> Any:
+        """The history as a pandas DataFrame, a row an epoch; raises MnistryError if pandas is not installed."""
+        return data_frame(self.history)
+
     @property
     def test_probabilities(self) -> NDArray[np.float32]:
         """The trained model's own answers on the test digits: (n, 10)."""
@@ -51,6 +55,15 @@ class Run:
         if proba.shape != (self.metrics["n"], 10):
             raise _foreign(self.folder, f"test_probabilities.npy has the shape {proba.shape}")
         return proba
+
+
+def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows as a pandas DataFrame; raises MnistryError if pandas, which nothing else here needs, is not installed."""
+    with suppress(ModuleNotFoundError):
+        import pandas
+
+        return pandas.DataFrame(list(rows))
+    raise MnistryError("A DataFrame needs pandas, which is not installed: pip install pandas.")
 
 
 def open_run(folder: Path) -> Run:
