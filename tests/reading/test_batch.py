@@ -160,7 +160,8 @@ def test_mistakes_are_shown_on_a_page(command, folder: Path, tmp_path: Path):
     code, _, _ = command("read", folder / "3_chalk.png", "--labels", labels, "--show", page)
     text = page.read_text()
     assert code == 0
-    assert text.count("<img") == 1
+    assert text.count("<img") == 3  # the picture, what the model saw, and what the answer rests on
+    assert re.search(r"<b>3</b> \d+\.\d\d %", text)
     assert "8, read as 3" in text
     assert "http" not in text  # nothing is fetched
 

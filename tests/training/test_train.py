@@ -205,7 +205,7 @@ def test_every_text_of_the_drawings_takes_the_pages_colour(reported: Run):
     page = (reported.folder / "report.html").read_text("utf-8")
     texts = re.findall(r"<text ([^>]*)>([^<]*)</text>", page)
     assert {"training", "validation", "perfectly calibrated", "epoch"} <= {text for _, text in texts}
-    own = ("#d9772b", "#ffffff", "#1d1d1d")  # the colour of mistakes, and what stands on the heat map's own ground
+    own = ("var(--warn)", "#ffffff", "#010101")  # the colour of mistakes, and what stands on the heat map's own ground
     assert [text for style, text in texts if "currentColor" not in style and not any(c in style for c in own)] == []
 
 

@@ -1,21 +1,24 @@
 """A finished run as a page to look at: report.html, one self-contained file, and its pictures as PNG files."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mnistry.data.dataset import Dataset, load
-from mnistry.reports import figures
+from mnistry.reading.reader import Reader
+from mnistry.reading.saliency import occlusion, overlay
+from mnistry.reports import figures, pages
 from mnistry.settings import MnistryError
 from mnistry.training.runs import Run, writing
 
 RANDOM = 15  # predictions in the grid
 WORST = 25  # mistakes in the PNG; the page shows every one
+EXPLAINED = 60  # mistakes with a picture that says why: each takes a twentieth of a second
 
 
 def write_report(run: Run, data: Dataset | None = None) -> Path:
@@ -58,27 +61,33 @@ def draw(run: Run, data: Dataset, proba: NDArray[np.float32]) -> dict[str, Figur
 
 def render(run: Run, data: Dataset, proba: NDArray[np.float32], svg: Mapping[str, str]) -> str:
     """The page as HTML."""
-    environment = Environment(
-        loader=PackageLoader("mnistry", "reports/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return pages.render(
+        "report",
+        info=run.info,
+        metrics=run.metrics,
+        history=run.history,
+        svg=svg,
+        mistakes=_mistakes(run, data, proba),
+        explained=EXPLAINED,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    wrong_labels = set(data.wrong_test_labels)
-    mistakes = [
+
+
+def _mistakes(run: Run, data: Dataset, proba: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """Every mistake with its picture, its probabilities and, for the first, a picture that says why."""
+    mistakes, wrong_labels = run.metrics["mistakes"], set(data.wrong_test_labels)
+    first = [mistake["index"] for mistake in mistakes[:EXPLAINED]]
+    drops = occlusion(Reader(run.model), data.test_images[first], proba[first].argmax(axis=1))
+    reasons = [figures.png(overlay(data.test_images[i], drop)) for i, drop in zip(first, drops, strict=True)]
+    return [
         mistake
         | {
             "picture": figures.digit_png(data.test_images[mistake["index"]]),
-            "proba": [float(p) for p in proba[mistake["index"]]],
+            "why": why,
+            "proba": proba[mistake["index"]].tolist(),
             "label_is_wrong": mistake["index"] in wrong_labels,
         }
-        for mistake in run.metrics["mistakes"]
+        for mistake, why in zip_longest(mistakes, reasons)
     ]
-    return environment.get_template("report.html.jinja").render(
-        run=run, info=run.info, metrics=run.metrics, history=run.history, svg=svg, mistakes=mistakes
-    )
 
 
 def _predictions(data: Dataset, proba: NDArray[np.float32], index: NDArray[np.integer[Any]]) -> Figure:
@@ -90,6 +99,4 @@ def _split(run: Run) -> float | str:
     try:
         return split if split == "writers" else float(split)
     except ValueError as problem:
-        raise MnistryError(
-            f"{run.folder} tells of a split that does not exist: {split!r}. Train it again."
-        ) from problem
+        raise MnistryError(f"{run.folder} names an unknown split: {split!r}. Train it again.") from problem

@@ -2,16 +2,14 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import optuna
-from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
-from mnistry.reports import figures
+from mnistry.reports import figures, pages
 from mnistry.settings import write_atomic
 from mnistry.training import study
 from mnistry.training.tune import Tuned, shown
@@ -65,14 +63,9 @@ def importance(complete: Sequence[FrozenTrial]) -> dict[str, float]:
 
 def render(tuned: Tuned, done: Sequence[FrozenTrial], svg: Mapping[str, str]) -> str:
     """The page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    environment.filters["shown"] = shown
-    assets = resources.files("mnistry") / "reports" / "templates"
-    style = (assets / "report.html.jinja").read_text("utf-8").partition("<style>")[2].partition("</style>")[0]
     ordered = sorted(done, key=_rank)
-    return environment.from_string((assets / "study.html.jinja").read_text("utf-8")).render(
-        style=style,
+    return pages.render(
+        "study",
         store=tuned.store,
         summary=tuned.summary(),
         keys=list(tuned.info["space"]),
@@ -99,6 +92,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     return {
         "number": trial.number,
         "params": trial.params,
+        "shown": {key: shown(value) for key, value in trial.params.items()},
         "accuracy": trial.value if complete else None,
         "nll": trial.user_attrs.get("nll"),
         "seconds": trial.duration.total_seconds() if trial.duration else None,
