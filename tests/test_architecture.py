@@ -23,8 +23,6 @@ BUDGET = {
 <<<<<<< HEAD
     "imaging": 1140, "reading": 1090, "data": 1380, "models": 1550, "training": 2200, "reports": 1080, "web": 20,
     "cli": 865,
-=======
-    "imaging": 1110, "reading": 1030, "data": 1380, "models": 1550, "training": 2205, "reports": 1351, "web": 20,
     "cli": 890,
 >>>>>>> 4e6cfda (One page renderer and one stylesheet for report, comparison, study and readings; study pages have their style again)
 }  # fmt: skip

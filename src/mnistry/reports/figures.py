@@ -277,14 +277,15 @@ def slices(
 ) -> Figure:
     """The accuracy of each trial over one of its settings; `choices` are its values where it has no range."""
     best = values[int(np.argmax(accuracies))]
-    figure, axes = _figure(5.0, 2.6, f"validation accuracy of each trial over {key}; the best has {best}")
+    names = [f"{choice:.4g}" if isinstance(choice, float) else _short(str(choice)) for choice in choices]
+    crowded = sum(map(len, names)) > 50
+    told = f"validation accuracy of each trial over {key}; the best has {best}"
+    figure, axes = _figure(5.0, 3.6 if crowded else 2.6, told)
     places = [choices.index(value) for value in values] if choices else values
     axes.scatter(places, accuracies, s=22, color=BLUE, zorder=2)
     axes.set(xlabel=key, ylabel="validation accuracy", **({"xscale": "log"} if log else {}))
     if choices:
         axes.set_xlim(-0.5, len(choices) - 0.5)
-        names = [f"{choice:.4g}" if isinstance(choice, float) else _short(str(choice)) for choice in choices]
-        crowded = sum(map(len, names)) > 50
         axes.set_xticks(range(len(choices)), names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
     elif log:
         _log_ticks(axes)
