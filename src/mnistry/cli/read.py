@@ -22,13 +22,14 @@ def read(options: argparse.Namespace) -> int:
     """Read the digits in pictures: files, folders, patterns, or - for standard input."""
     from mnistry.cli import console
     from mnistry.reading import batch
-    from mnistry.reading.visualization import Gallery
+    from mnistry.reports.reading_page import Gallery
 
     labels = None if options.labels is None else batch.read_labels(options.labels)
     workers = options.workers or batch.usual_workers(options.pictures)
-    gallery, score, failed = Gallery(options.show, labels, options.labels), batch.Score(), 0
+    reader = _reader(options.model)
+    gallery, score, failed = Gallery(options.show, labels, options.labels, reader), batch.Score(), 0
     with console.counting_bar("pictures", options.quiet) as tell:
-        for result in batch.read_all(_reader(options.model), batch.pictures_of(options.pictures), workers):
+        for result in batch.read_all(reader, batch.pictures_of(options.pictures), workers):
             failed += result.reading is None
             label = None if labels is None else batch.label_of(result.file, labels)
             right = score.add(result.reading.text if result.reading else "", label)
