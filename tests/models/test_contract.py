@@ -1,6 +1,8 @@
 """The contract: every recipe goes through the same checks."""
 
 import pickle
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,20 @@ def test_no_images_at_all_are_refused(name):
 def test_save_and_load_give_the_same_answers(fitted, few_digits, tmp_path: Path):
     loaded = load_classifier(fitted.save(tmp_path))
     assert np.allclose(loaded.predict_proba(few_digits[0]), fitted.predict_proba(few_digits[0]), atol=1e-6)
+
+
+def test_a_classifier_of_version_0_1_0_is_loaded(few_digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its modules had other names then."""
+    from mnistry.models import classical
+
+    fitted = build("logistic").fit(*few_digits)
+    with monkeypatch.context() as then:
+        then.setitem(sys.modules, "mnistry.classical", classical)
+        then.setattr(classical.PixelClassifier, "__module__", "mnistry.classical")
+        fitted.save(tmp_path)
+    assert b"mnistry.classical" in zlib.decompress((tmp_path / "model.joblib").read_bytes())
+    loaded = load_classifier(tmp_path / "model.joblib")
+    assert (loaded.predict_proba(few_digits[0]) == fitted.predict_proba(few_digits[0])).all()
 
 
 def test_pickle_gives_the_same_answers(fitted, few_digits):
@@ -244,7 +260,7 @@ def test_too_little_memory_is_a_sentence(few_digits):
     def greedy(_):
         raise ResourceExhaustedError("OOM when allocating tensor")
 
-    with pytest.raises(MnistryError, match="not enough memory for width 128 and batch_size 32: lower them"):
+    with pytest.raises(MnistryError, match="not enough memory for width 24 and batch_size 128: lower them"):
         NeuralClassifier(greedy).fit(*few_digits)
 
 
