@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mnistry.data.dataset import load
@@ -119,7 +120,8 @@ def tune(
             pool = _pool(task, workers, ray)
             try:
                 _rehearse(pool, task, recipe)
-                _Search(opened, watch, pool, task, recipe, trials, progress).run()
+                tried = studies.distributions(recipe.space)
+                _Search(opened, watch, pool, task, tried, trials, progress).run()
             except KeyboardInterrupt:
                 done = len(studies.finished(opened.get_trials(deepcopy=False)))
                 raise KeyboardInterrupt(
@@ -177,28 +179,19 @@ def _rehearse(pool: WorkerPool, task: Task, recipe: Recipe) -> None:
         raise MnistryError(f"Nothing was tried, because the ends of the search space fail: {event['reason']}")
 
 
+@dataclass
 class _Search:
     """Asks Optuna for settings, tries each in a process that a thread waits for, until enough trials are finished."""
 
-    def __init__(
-        self,
-        study: optuna.Study,
-        watch: studies.Watch,
-        pool: WorkerPool,
-        task: Task,
-        recipe: Recipe,
-        wanted: int,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.study = study
-        self.watch = watch
-        self.pool = pool
-        self.task = task
-        self.distributions = studies.distributions(recipe.space)
-        self.wanted = wanted
-        self.progress = progress
-        self.running: dict[Future[Event], optuna.Trial] = {}
-        self.messages: SimpleQueue[str] = SimpleQueue()
+    study: optuna.Study
+    watch: studies.Watch
+    pool: WorkerPool
+    task: Task
+    distributions: dict[str, BaseDistribution]
+    wanted: int
+    progress: Callable[[Progress], None] | None
+    running: dict[Future[Event], optuna.Trial] = field(default_factory=dict)
+    messages: SimpleQueue[str] = field(default_factory=SimpleQueue)
 
     def run(self) -> None:
         """Search; if this ends early, for whatever reason, the settings of the running trials are put in line again."""

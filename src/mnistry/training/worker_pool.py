@@ -25,10 +25,9 @@ class Worker(Protocol):
         """The next event, after the answer to the last one; raises LostError."""
 
     def kill(self) -> None:
-        """End it at once, while another thread may be in `next`."""
+        """End it at once, while another thread may be in `next`; `end` then gives back what it holds."""
 
-    def end(self) -> None:
-        """Give back what it holds, when no thread is in `next` any more."""
+    def end(self) -> None: ...
 
 
 class WorkerPool(ABC):
