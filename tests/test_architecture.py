@@ -20,7 +20,7 @@ MOST_LINES = 400  # of a module
 MOST_MODULES = 12  # of a folder
 # Lines of Python in a folder, as it is: may only be lowered.
 BUDGET = {
-    "imaging": 1139, "reading": 1086, "data": 1333, "models": 1613, "training": 2459, "reports": 1314, "web": 1,
+    "imaging": 1139, "reading": 1086, "data": 1333, "models": 1613, "training": 2451, "reports": 1314, "web": 1,
     "cli": 872,
 }  # fmt: skip
 HEAVY = [
