@@ -1,14 +1,17 @@
-# Two commands do everything: `make run` and `make test`. Both set themselves up and repeat no work.
+# Two commands do everything: `make run` and `make test`. Both set themselves up and repeat no work. `make run` installs what
+# the main job and the notebooks need (requirements-run.lock), `make test` adds Ray, pytest, ruff and mypy (requirements.lock).
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/cnn
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+NOTEBOOKS := mnist.ipynb your_own_digits.ipynb
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # TensorFlow has builds for Python 3.11 to 3.13; the first one that answers is taken.
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: run test lint format lock notebook clean
+.PHONY: run test test-all test-slow lint format notebook notebook-open build lock clean
 
 run: $(RUN)/report.html  ## learn, prove, show, read
 	$(BIN)/mnistry read --model $(RUN) examples/pictures/*
@@ -21,31 +24,49 @@ $(RUN)/manifest.json: | $(VENV)/ready
 $(RUN)/report.html: | $(RUN)/manifest.json
 	$(BIN)/mnistry report $(RUN)
 
-test: $(VENV)/ready  ## every test; those on the real MNIST where MNISTRY_DATA or ../shared/mnist has it
-	$(BIN)/python -m pytest
+test: $(VENV)/ready-to-test  ## the tests of minutes; those on the real MNIST where MNISTRY_DATA or ../shared/mnist has it
+	$(BIN)/python -m pytest -m "not slow"
 
-lint: $(VENV)/ready
+test-all: test test-slow  ## every test
+
+test-slow: $(VENV)/ready-to-test  # what `make test` leaves out: long trainings, notebooks, Ray, browsers
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/ready
+format: $(VENV)/ready-to-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 notebook: $(VENV)/ready  ## run the notebooks anew and keep their outputs
-	cd notebooks && ../$(BIN)/jupyter-execute --inplace mnist.ipynb your_own_digits.ipynb
+	cd notebooks && ../$(BIN)/jupyter-execute --inplace $(NOTEBOOKS)
 
-lock: $(VENV)/ready  ## renew requirements.lock from the ranges in pyproject.toml
-	$(BIN)/pip install --quiet 'uv>=0.7'
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--upgrade --python-version 3.11 --extra dev pyproject.toml --output-file requirements.lock
+notebook-open: $(VENV)/ready  ## open the notebooks in a browser
+	$(BIN)/jupyter lab notebooks/mnist.ipynb
 
-$(VENV)/ready: requirements.lock pyproject.toml
+build: $(VENV)/ready  ## the source archive and the wheel, in dist/
+	$(BIN)/python -m hatchling build
+
+lock: $(VENV)/ready  ## renew both lock files from the ranges in pyproject.toml
+	$(PIP) install 'uv>=0.7'
+	$(COMPILE) --upgrade --extra dev --output-file requirements.lock
+	$(COMPILE) --upgrade --extra notebook --constraint requirements.lock --output-file requirements-run.lock
+
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--python-version 3.11 --group build pyproject.toml
+
+$(VENV)/ready: requirements-run.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mnistry needs Python 3.11, 3.12 or 3.13; none was found. Set PYTHON=/path/to/python."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) install --require-hashes --requirement requirements-run.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/ready-to-test: requirements.lock $(VENV)/ready
+	$(PIP) install --require-hashes --requirement requirements.lock
 	@touch $@
 
 clean:
