@@ -1,11 +1,16 @@
-"""What the documents say is so: commands exist and run, settings are described, the Python lines work."""
+"""What the documents say is so: commands run, links lead somewhere, figures of the README are those of the results."""
 
+import http.client
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
+import tomllib
+from http.server import ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,9 +18,14 @@ import pytest
 from conftest import REAL, ROOT
 from mnistry.models.recipes import RECIPES
 
-README = (ROOT / "README.md").read_text("utf-8")
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-COMMANDS = {"fetch", "models", "train", "tune", "evaluate", "report", "compare", "read", "export"}
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in [
+    *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")),
+]}  # fmt: skip
+README, LOG = PAGES["README.md"], PAGES["LOG.md"]
+TRAINING, READING, RESULTS, FAQ = (PAGES[f"docs/{name}.md"] for name in ("training", "reading", "results", "faq"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+MOST_WORDS = 1000  # of the README
+WIDEST = 120  # characters of a line of prose
 
 
 def blocks(text: str, kind: str) -> list[str]:
@@ -23,49 +33,87 @@ def blocks(text: str, kind: str) -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
 
 
-def shell_lines(text: str) -> list[str]:
-    """What the console blocks ask to be typed."""
-    return [line[2:] for block in blocks(text, "console") for line in block.splitlines() if line.startswith("$ ")]
+def shell_lines(text: str, program: str = "") -> list[str]:
+    """What the console blocks ask to be typed, for one program or for all."""
+    lines = [line[2:] for block in blocks(text, "console") for line in block.splitlines() if line.startswith("$ ")]
+    return [line for line in lines if line.startswith(program)]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+COMMAND_LINES = [(page, line) for page, text in PAGES.items() for line in shell_lines(text, "mnistry ")]
+WITH_COMMANDS = sorted({page for page, _ in COMMAND_LINES})
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the examples in it, as a reader of the README has it."""
+    """A folder with the examples in it, as a reader of the documents has it."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]):
+@pytest.fixture
+def help_of(capsys: pytest.CaptureFixture[str]):
+    """What a command says of itself."""
     from mnistry.cli.main import main
 
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    listed = set(re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE))
-    assert listed == COMMANDS
-    assert set(re.findall(r"^\| `mnistry (\w+)", README, re.MULTILINE)) == COMMANDS
+    def ask(*name: str) -> str:
+        with pytest.raises(SystemExit) as done:
+            main([*name, "--help"])
+        assert done.value.code == 0
+        return capsys.readouterr().out
+
+    return ask
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_option_of_train_and_the_others_is_explained(name: str, capsys: pytest.CaptureFixture[str]):
-    from mnistry.cli.main import main
+# --- Commands ---------------------------------------------------------------------------------------------
 
-    with pytest.raises(SystemExit) as done:
-        main([name, "--help"])
-    text = capsys.readouterr().out
-    assert done.value.code == 0
-    options = re.findall(r"^  (--[\w-]+)(?: \S+)?(.*(?:\n {10,}.*)?)", text, re.MULTILINE)
-    assert {"--json", "--quiet"} <= {option for option, _ in options}
+
+def test_every_command_is_documented_with_options_that_it_has(help_of):
+    listed = set(re.findall(r"^    (\w+) ", help_of(), re.MULTILINE))
+    table = dict(re.findall(r"^\| `mnistry (\w+)(.*)\|$", TRAINING, re.MULTILINE))
+    assert set(table) == listed
+    for name, words in table.items():
+        options = set(re.findall(r"^  (--[\w-]+)", help_of(name), re.MULTILINE))
+        assert {"--json", "--quiet", *re.findall(r"--[\w-]+", words)} <= options
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"^\| `mnistry (\w+)", TRAINING, re.MULTILINE))))
+def test_every_option_is_explained(name: str, help_of):
+    options = re.findall(r"^  (--[\w-]+)(?: \S+)?(.*(?:\n {10,}.*)?)", help_of(name), re.MULTILINE)
     assert [option for option, words in options if not words.strip()] == []
 
 
-def test_the_readme_commands_run(command, workplace: Path, monkeypatch: pytest.MonkeyPatch):
-    """On the stand-in, so that a whole training takes seconds; fetch on the real data where it is."""
-    ran = []
-    for line in shell_lines(README):
-        program, *arguments = shlex.split(line)
-        if program != "mnistry":
-            continue
+@pytest.mark.parametrize(("page", "line"), COMMAND_LINES)
+def test_every_line_names_a_command_and_its_options(page: str, line: str, help_of):
+    _, name, *arguments = shlex.split(line)
+    text = help_of(name)
+    assert [word for word in arguments if word.startswith("--") and f"{word} " not in text] == [], page
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("page", ["README.md", "docs/reading.md"])
+def test_the_reading_lines_run(page: str, command):
+    lines = [shlex.split(line)[1:] for line in shell_lines(PAGES[page], "mnistry read") if "--model" not in line]
+    assert len(lines) >= 3
+    for arguments in lines:
+        code, out, err = command(*arguments)
+        assert code == 0, err
+        assert out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_every_line_of_a_page_runs(page: str, command, monkeypatch: pytest.MonkeyPatch):
+    """In order, on the stand-in, so that a training takes seconds; fetch on the real data where it is."""
+    for line in shell_lines(PAGES[page], "mnistry "):
+        _, *arguments = shlex.split(line)
         if arguments[0] == "fetch":
             if not (REAL / "t10k-images-idx3-ubyte.gz").is_file():
                 continue
@@ -73,61 +121,161 @@ def test_the_readme_commands_run(command, workplace: Path, monkeypatch: pytest.M
         code, _, err = command(*arguments)
         monkeypatch.delenv("MNISTRY_DATA", raising=False)
         assert code == 0, f"{line}: {err}"
-        ran.append(arguments[0])
-    assert set(ran) >= COMMANDS - {"fetch"}
-    assert (workplace / "mine.onnx").is_file()
 
 
-def test_the_readme_make_commands_exist():
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    lines = [line for line in shell_lines(README) + shell_lines(CONTRIBUTING) if line.startswith("make ")]
-    assert "make run" in lines
-    assert "make test" in lines
-    for line in lines:
-        assert re.search(rf"^{line.split()[1]}:", makefile, re.MULTILINE), line
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_extras_and_scripts_exist(page: str):
+    makefile, text = (ROOT / "Makefile").read_text("utf-8"), PAGES[page]
+    for target in re.findall(r"(?:^\$ |`)make ([\w-]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    assert set(re.findall(r"['\"]\.\[(\w+)\]", text)) <= set(PROJECT["optional-dependencies"])
+    if page not in ("LOG.md", "CHANGELOG.md"):  # they tell of scripts of their day
+        assert [path for path in re.findall(r"(?:benchmarks|examples|notebooks)/[\w/]+\.\w+", text)
+                if not (ROOT / path).is_file()] == []  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::mnistry.data.sources.FallbackWarning")
+def test_the_two_commands_come_first():
+    assert shell_lines(README)[:2] == ["make run", "make test"]
+
+
+# --- Python -----------------------------------------------------------------------------------------------
+
+
 @pytest.mark.usefixtures("workplace")
-def test_the_readme_python_runs(capsys: pytest.CaptureFixture[str]):
+def test_the_readme_python_reads_a_picture(capsys: pytest.CaptureFixture[str]):
     (code,) = blocks(README, "python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith(("7 0.9", "7 1.0"))
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_python_on_reading_runs(capsys: pytest.CaptureFixture[str]):
+    reading, pipeline, server = blocks(READING, "python")
+    for code in (reading, pipeline):
+        exec(compile(code, "reading.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == ["7", "7 100.0% at (80, 36, 106, 175)", "(2, 784) uint8"]
+    names: dict = {"__name__": "server"}
+    exec(compile(server, "server.py", "exec"), names)
+    names["Digits"].log_message = lambda *_: None
+    with ThreadingHTTPServer(("127.0.0.1", 0), names["Digits"]) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        answers = [post(service.server_port, Path("examples/pictures/7_crossed.png").read_bytes()),
+                   post(service.server_port, b"no picture")]  # fmt: skip
+        service.shutdown()
+    assert answers[0][0] == 200
+    assert answers[0][1]["text"] == "7"
+    assert answers[1][0] == 400
+    assert "error" in answers[1][1]
+
+
+def post(port: int, body: bytes) -> tuple[int, dict]:
+    """Send a body to this machine; status and JSON of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/", body)
+    answer = connection.getresponse()
+    result = answer.status, json.loads(answer.read())
+    connection.close()
+    return result
+
+
+def test_the_python_on_recipes_runs(capsys: pytest.CaptureFixture[str]):
+    exec(compile(blocks(TRAINING, "python")[1], "training.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workplace", "mnist")
+def test_the_ten_lines_of_python_run(capsys: pytest.CaptureFixture[str]):
+    code = blocks(TRAINING, "python")[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
-    if not (REAL / "t10k-images-idx3-ubyte.gz").is_file():
-        pytest.skip("the split by writers needs the real MNIST: set MNISTRY_DATA to its folder")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MNISTRY_DATA", str(REAL))
-        code = code.replace('mnistry.train("cnn"', 'mnistry.train("cnn", "digits"')  # seconds instead of minutes
-        exec(compile(code, "README.md", "exec"), {})
+    code = code.replace('mnistry.train("cnn"', 'mnistry.train("cnn", "digits"')  # seconds instead of minutes
+    exec(compile(code, "training.md", "exec"), {})
     assert capsys.readouterr().out.splitlines()[-1].startswith(("7 0.9", "7 1.0"))
 
 
-def test_the_readme_shows_what_read_prints(command, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/reading.md"])
+def test_what_read_prints_is_shown(page: str, command, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
     printed = command("read", "examples/pictures/7_crossed.png", "examples/pictures/3_chalk.png", "--json")[1]
-    shown = [json.loads(line) for line in README.splitlines() if line.startswith('{"file": "examples/')]
+    shown = [json.loads(line) for line in PAGES[page].splitlines() if line.startswith('{"file": "examples/')]
     for line, expected in zip(map(json.loads, printed.splitlines()), shown, strict=True):
         (digit,), (expected_digit,) = line.pop("digits"), expected.pop("digits")
-        assert line == expected
+        assert {key: line[key] for key in expected} == expected
         assert digit.pop("probability") == pytest.approx(expected_digit.pop("probability"), abs=0.001)
         assert digit == expected_digit
 
 
+# --- Words, links, figures --------------------------------------------------------------------------------
+
+
+def test_the_readme_is_short_and_shows_a_picture_first():
+    assert len(README.split()) < MOST_WORDS
+    assert README.index("![") < README.index("## ")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_lead_somewhere(page: str):
+    folder = (ROOT / page).parent
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        path = folder / target if target else ROOT / page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text("utf-8")), f"{target}#{anchor}"
+
+
+def test_every_page_of_docs_is_reached_from_the_readme():
+    reached = set(re.findall(r"\]\((docs/\w+\.md)", README))
+    assert reached == {page for page in PAGES if page.startswith("docs/")}
+
+
 def test_every_recipe_and_variable_is_named():
-    assert all(f"`{name}`" in README for name in RECIPES)
-    assert all(f"`{name}`" in README for name in ("MNISTRY_HOME", "MNISTRY_DATA", "MNISTRY_OFFLINE"))
+    assert all(f"| `{name}` |" in RESULTS for name in RECIPES)
+    assert all(f"| `{name}` |" in TRAINING for name in ("MNISTRY_HOME", "MNISTRY_DATA", "MNISTRY_OFFLINE"))
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
-def test_links_and_pictures_lead_somewhere(text: str):
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+def test_the_figures_of_the_readme_are_those_of_the_results():
+    table = README.partition("## Results")[2].partition("## Limits")[0]
+    figures = re.findall(r"\d+\.\d+ ± \d+\.\d+|\d+\.\d+|\d+(?= MB)", table)
+    assert len(figures) >= 12
+    assert [figure for figure in figures if figure not in RESULTS] == []
 
 
-def test_the_rooms_are_described_as_they_are():
-    from test_architecture import ROWS
+def test_tested_versions_are_those_of_the_lock_file():
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    ranges = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
+    rows = re.findall(
+        r"^\| ([\w-]+) \| ([\d.]+) \| ([\d.]+) \|$", RESULTS.partition("## Tested versions")[2], re.MULTILINE
+    )
+    assert rows[0][:2] == ("Python", PROJECT["requires-python"].removeprefix(">="))
+    for name, lowest, tested in rows[1:]:
+        assert f"\n{name}=={tested} " in lock
+        assert any(re.match(rf"{name}(\[\w+\])?>={re.escape(lowest)}(?![\d.])", wanted) for wanted in ranges), name
 
-    table = {name: int(number) for number, name in re.findall(r"^\| (\d+) \| `(\w+)\.py`", CONTRIBUTING, re.MULTILINE)}
-    assert table == {room: number for number, rooms in enumerate(ROWS) for room in rooms}
+
+def test_every_extra_is_explained():
+    assert set(re.findall(r"^\| `(\w+)` \|", FAQ, re.MULTILINE)) == set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_prose_fits_on_a_screen(page: str):
+    prose = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
+    assert [line for line in prose.splitlines() if len(line) > WIDEST and not line.startswith("|")] == []
+
+
+def test_the_log_has_a_table_of_contents_and_results():
+    entries = re.findall(r"^## (\d{4}-\d\d-\d\d: .*)\n\n\*\*Result:\*\* ", LOG, re.MULTILINE)
+    titles = re.findall(r"^## (.*)$", LOG, re.MULTILINE)
+    assert titles[0] == "Contents"
+    assert titles[1:] == entries
+    assert re.findall(r"^\| \[.*?\]\(#(.*?)\) \|", LOG, re.MULTILINE) == [
+        re.sub(r"[^\w\- ]", "", entry.lower()).replace(" ", "-") for entry in entries
+    ]
+    dates = [entry[:10] for entry in entries]
+    assert dates == sorted(dates, reverse=True)
+
+
+# --- Examples ---------------------------------------------------------------------------------------------
 
 
 def test_the_examples_are_what_their_script_draws():
@@ -143,21 +291,42 @@ def test_the_examples_are_what_their_script_draws():
         assert np.abs(np.asarray(drawn, float) - np.asarray(kept.convert(drawn.mode), float)).mean() < 4
 
 
-def test_the_script_tells_the_story(workplace: Path):
+def script(*names: str) -> "subprocess.CompletedProcess[str]":
+    """Run the example script in the current folder."""
+    return subprocess.run(
+        [sys.executable, "examples/mnist_classification.py", *names], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["student", "reader", "ensemble"])
+def test_the_script_says_what_it_cannot_train_before_it_trains_anything(name: str, workplace: Path):
+    done = script("logistic", name)
+    assert done.returncode != 0
+    assert f"mnistry train {name}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "logistic" not in done.stdout
+    assert not (workplace / "mnist_pictures").exists()
+
+
+def test_the_script_refuses_a_name_that_is_no_recipe():
     done = subprocess.run(
-        [sys.executable, "examples/mnist_classification.py", "logistic"],
-        capture_output=True, text=True, cwd=workplace,
-    )  # fmt: skip
+        [sys.executable, ROOT / "examples" / "mnist_classification.py", "cnm"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "cnm" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("names", "trained"), [((), ["logistic", "dense", "cnn"]), (("knn",), ["knn"])])
+def test_the_script_tells_the_story_of_its_recipes(names: tuple[str, ...], trained: list[str], workplace: Path):
+    done = script(*names)
     assert done.returncode == 0, done.stderr
-    assert "logistic: test accuracy" in done.stdout
+    assert re.findall(r"^([\w-]+): test accuracy", done.stdout, re.MULTILINE) == trained
     assert "7_crossed.png is read as 7" in done.stdout
-    assert {"samples.png", "logistic_confusion.png"} <= {p.name for p in (workplace / "mnist_pictures").iterdir()}
-
-
-def test_the_lock_file_has_hashes_and_no_index_address():
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
-    assert "://" not in lock
-    packages = re.findall(r"^[\w.-]+==", lock, re.MULTILINE)
-    entries = re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)[1:]
-    assert len(packages) == len(entries) > 30
-    assert all("--hash=sha256:" in entry for entry in entries)
+    pictures = {path.name for path in (workplace / "mnist_pictures").iterdir()}
+    assert {"samples.png", *(f"{name}_confusion.png" for name in trained)} <= pictures
+    assert "cnn" not in trained or "cnn_accuracy.png" in pictures
