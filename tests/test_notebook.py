@@ -38,10 +38,20 @@ def test_they_are_committed_with_their_outputs_in_order(name: str):
     assert (FOLDER / f"{name}.ipynb").stat().st_size < 2_000_000
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_they_open_on_colab_and_install_mnistry_there(name: str):
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+    assert (
+        f"colab.research.google.com/github/OWNER/mnistry/blob/main/notebooks/{name}.ipynb" in notebook.cells[0].source
+    )
+    assert '%pip install --quiet "/content/mnistry[train]"' in code_cells(notebook)[0].source
+
+
 def test_every_notebook_is_tested():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PICTURES)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 def test_the_whole_story_runs_from_top_to_bottom(mnist: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MNISTRY_DATA", str(mnist.resolve()))
@@ -50,6 +60,7 @@ def test_the_whole_story_runs_from_top_to_bottom(mnist: Path, monkeypatch: pytes
     assert "one cycle" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
 def test_own_digits_run_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MNISTRY_OFFLINE", "1")  # it needs no data
