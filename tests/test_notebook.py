@@ -1,5 +1,6 @@
 """The notebooks: committed with their outputs, and they run from top to bottom in time."""
 
+import re
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import mnistry
 from conftest import ROOT
 
 FOLDER = ROOT / "notebooks"
@@ -45,6 +47,16 @@ def test_they_open_on_colab_and_install_mnistry_there(name: str):
         f"colab.research.google.com/github/OWNER/mnistry/blob/main/notebooks/{name}.ipynb" in notebook.cells[0].source
     )
     assert '%pip install --quiet "/content/mnistry[train]"' in code_cells(notebook)[0].source
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_they_import_from_mnistry_is_there(name: str):
+    cells = code_cells(nbformat.read(FOLDER / f"{name}.ipynb", 4))
+    lines = [line for cell in cells for line in cell.source.splitlines() if line.startswith("from mnistry")]
+    assert len(lines) >= 4
+    exec("\n".join(lines), {})
+    used = {name for cell in cells for name in re.findall(r"(?<!from )\bmnistry\.(\w+)", cell.source)}
+    assert used <= set(mnistry.__all__)
 
 
 def test_every_notebook_is_tested():
