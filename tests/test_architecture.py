@@ -20,8 +20,8 @@ MOST_LINES = 400  # of a module
 MOST_MODULES = 12  # of a folder
 # Lines of Python in a folder, as it is: may only be lowered.
 BUDGET = {
-    "imaging": 1139, "reading": 1086, "data": 1333, "models": 1613, "training": 2451, "reports": 1314, "web": 1,
-    "cli": 872,
+    "cli": 872, "data": 1333, "imaging": 1139, "models": 1613, "reading": 1086, "reports": 1314,
+    "training": 1483, "training/search": 972, "web": 1,
 }  # fmt: skip
 HEAVY = [
     "sklearn", "keras", "tensorflow", "matplotlib", "optuna", "ray", "fastapi", "onnxruntime", "onnx", "cv2", "PIL",
@@ -29,7 +29,7 @@ HEAVY = [
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for path in FILES]
-FOLDERS = sorted({path.parent.name for path in FILES if path.parent != PACKAGE})
+FOLDERS = sorted({path.parent.relative_to(PACKAGE).as_posix() for path in FILES if path.parent != PACKAGE})
 
 
 def path_of(module: str) -> Path:
@@ -70,7 +70,8 @@ def test_a_module_imports_only_from_lower_floors(module: str):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_folder_has_a_cycle(folder: str):
-    graph = {m: {o for o in imports(m) if floor(o) == folder} for m in MODULES if floor(m) == folder}
+    inside = [module for module in MODULES if module.startswith(folder.replace("/", ".") + ".")]
+    graph = {module: imports(module) & set(inside) for module in inside}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as problem:
@@ -145,13 +146,14 @@ def test_the_public_names_are_those_of_the_plan():
 
 def test_the_tree_in_contributing_is_the_tree_that_is_there():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    told, folder = set(), ""
+    told, folders = set(), {0: ""}
     for line in re.search(r"```text\nsrc/mnistry/\n(.*?)```", text, re.DOTALL).group(1).splitlines():
         indent, name, phrase = re.match(r"( *)(\S+)\s*(.*)", line).groups()
         assert phrase, f"{name} has no phrase"
+        path = folders[len(indent) - 2] + name
         if name.endswith("/"):
-            folder = name if len(indent) == 2 else folder
+            folders[len(indent)] = path
         else:
-            told.add(f"{folder if len(indent) == 4 else ''}{name}")
+            told.add(path)
     there = {path.relative_to(PACKAGE).as_posix() for path in FILES if path.name not in ("__init__.py", "__main__.py")}
     assert told == there | {"__init__.py"}

@@ -333,7 +333,7 @@ def test_callbacks_without_a_network_to_fit_are_told(recipe, sentence):
 
 
 def test_a_search_does_not_train_teachers():
-    from mnistry.training.tune import tune
+    from mnistry.training.search.tune import tune
 
     with pytest.raises(MnistryError, match="learns from a teacher"):
         tune("student", 1, "digits")

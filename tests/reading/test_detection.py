@@ -270,6 +270,7 @@ def test_a_name_that_is_no_utf8_is_read(seven: Image.Image, tmp_path: Path):
     assert len(find_digits(os.fsdecode(path))) == 1
 
 
+@pytest.mark.slow
 def test_the_hostile_collection_is_read_or_refused_and_never_hangs(shared: Path):
     slow = []
     with tarfile.open(shared / "badfiles" / "badfiles.tar.xz") as archive:

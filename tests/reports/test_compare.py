@@ -213,6 +213,7 @@ def test_the_seeds_are_the_recipes_own_or_those_asked_for(digits: Dataset, setti
             plan(["dense"], wrong, digits, settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [r.name for r in RECIPES.values() if r.seeds == 1 and r.family == "classical"])
 def test_chance_has_no_part_in_what_is_run_once(name: str, few_digits):
     one, other = (RECIPES[name].build(seed).fit(*few_digits).predict_proba(few_digits[0]) for seed in (0, 1))

@@ -27,8 +27,8 @@ from mnistry.reports.statistics import Comparison
 from mnistry.reports.study_page import write_study_report
 from mnistry.settings import Settings
 from mnistry.training.runs import Run, open_run, writing
-from mnistry.training.study import find_store
-from mnistry.training.tune import Tuned
+from mnistry.training.search.study import find_store
+from mnistry.training.search.tune import Tuned
 
 EVIL = "<img src=x onerror=alert(1)>"
 SPACE = {

@@ -228,6 +228,7 @@ def test_a_second_report_replaces_the_first(reported: Run):
 # --- The real thing; what the README promises, with room for an unlucky seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "least"), [("logistic", 0.92), ("dense", 0.976), ("cnn", 0.9925)])
 @pytest.mark.usefixtures("mnist")
 def test_the_recipes_reach_their_accuracy_on_mnist(recipe: str, least: float, tmp_path: Path):

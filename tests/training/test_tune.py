@@ -24,11 +24,11 @@ from mnistry.models.recipes import RECIPES, find_recipe
 from mnistry.models.search_space import Choice, Range
 from mnistry.reports.study_page import write_study_report
 from mnistry.settings import MnistryError, Settings
-from mnistry.training import study as studies
-from mnistry.training import tune as search_module
 from mnistry.training.processes import THREADS
-from mnistry.training.trial import Event, Task, run_trial
-from mnistry.training.tune import Tuned, tune
+from mnistry.training.search import study as studies
+from mnistry.training.search import tune as search_module
+from mnistry.training.search.trial import Event, Task, run_trial
+from mnistry.training.search.tune import Tuned, tune
 
 LOADED = functools.cache(lambda name, share, seed, *_: load(name, share, seed))
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds its processes in /proc")
@@ -411,7 +411,7 @@ def processes(home: Path) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             ours = f"MNISTRY_HOME={home}\0".encode() in (folder / "environ").read_bytes()
-            if ours and b"mnistry.training.trial" in (folder / "cmdline").read_bytes():
+            if ours and b"mnistry.training.search.trial" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
         except OSError:
             continue
@@ -461,7 +461,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from mnistry.settings import Settings
-from mnistry.training import tune as module
+from mnistry.training.search import tune as module
 
 class Pool:
     size = 1
@@ -519,7 +519,7 @@ def test_the_page_shows_history_importance_and_every_trial(search, tmp_path: Pat
 
 
 def test_a_ray_address_that_nobody_answers_is_told_soon():
-    from mnistry.training.ray_pool import RayPool
+    from mnistry.training.search.ray_pool import RayPool
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
 
@@ -550,7 +550,7 @@ def test_no_trial_is_lost_when_a_node_of_a_ray_cluster_dies(
     from ray.cluster_utils import Cluster
 
     monkeypatch.setattr(
-        "mnistry.training.ray_pool._knock", lambda _: None
+        "mnistry.training.search.ray_pool._knock", lambda _: None
     )  # the tests' own guard knows 127.0.0.1 alone
     node = {"num_cpus": 1, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=node)

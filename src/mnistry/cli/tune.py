@@ -27,7 +27,7 @@ def tune(options: argparse.Namespace) -> int:
     """Search for better settings of a recipe; the same command goes on where it was interrupted."""
     from mnistry.cli import console
     from mnistry.reports.study_page import write_study_report
-    from mnistry.training import tune as search
+    from mnistry.training.search import tune as search
 
     space, fixed = _space(options), changes(options)
     with console.download_bar(options.quiet) as download, console.tuning_bar(options.recipe, options.quiet) as tell:
@@ -53,7 +53,7 @@ def find_source(options: argparse.Namespace) -> tuple[str, dict[str, Any], dict[
         if options.recipe is None:
             raise MnistryError("Train what? Expected a RECIPE from `mnistry models`, or --from STUDY.")
         return options.recipe, {}, None
-    from mnistry.training.study import best_settings, find_store
+    from mnistry.training.search.study import best_settings, find_store
 
     recipe, found, origin = best_settings(find_store(options.source, options.storage))
     if options.recipe not in (None, recipe):

@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnistry.reports import figures, pages
 from mnistry.settings import write_atomic
-from mnistry.training import study
-from mnistry.training.tune import Tuned, shown
+from mnistry.training.search import study
+from mnistry.training.search.tune import Tuned, shown
 
 SHOWN = 500  # trials in the table
 

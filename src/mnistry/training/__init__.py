@@ -1,6 +1,5 @@
-"""A recipe and a data set in, a finished run out; and the search for better settings. Adds ONNX, Optuna and Ray.
+"""A recipe and a data set in, a finished run out; `search` looks for better settings. Adds ONNX, Optuna and Ray.
 
-The steps in order: `plan` says what a run is made from, `train` does the work, `export` writes ONNX, `metrics`
-measures, `circumstances` says on which machine, `runs` keeps it; `tune` searches with `study`, `trial`, `worker_pool`
-and `ray_pool`. Begin reading in `train`.
+The steps in order: `plan` finds what a run is made from, `train` does the work, `runs` keeps it, `metrics` measures it,
+`export` writes ONNX; `circumstances` records where a run was made, `processes` starts children. Begin in `train`.
 """

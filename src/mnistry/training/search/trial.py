@@ -1,8 +1,8 @@
 """One trial of a search, in a process of its own: fit a recipe, report every epoch, measure on the validation digits.
 
-The search starts `python -m mnistry.training.trial`, sends the task and its answers as JSON lines, and gets events.
-An event has a `kind`. "epoch" waits for an answer: go on or not. The last event is "done", "pruned", "failed" (by its
-own settings), "refused" (settings that can never work) or "broken" (a cause that would stop every trial).
+The search starts `python -m mnistry.training.search.trial`, sends the task and its answers as JSON lines, and gets
+events. An event has a `kind`. "epoch" waits for an answer: go on or not. The last event is "done", "pruned", "failed"
+(by its own settings), "refused" (settings that can never work) or "broken" (a cause that would stop every trial).
 """
 
 import json

@@ -22,9 +22,9 @@ from optuna.trial import FrozenTrial, TrialState
 from mnistry.data.dataset import load
 from mnistry.models.recipes import RECIPES, Recipe, find_recipe
 from mnistry.settings import MnistryError, Settings
-from mnistry.training import study as studies
-from mnistry.training.trial import Event, Task, digits_of
-from mnistry.training.worker_pool import LocalPool, WorkerPool
+from mnistry.training.search import study as studies
+from mnistry.training.search.trial import Event, Task, digits_of
+from mnistry.training.search.worker_pool import LocalPool, WorkerPool
 
 MOST_TRIALS = 100_000
 MOST_WORKERS = 1024
@@ -161,7 +161,7 @@ def _pool(task: Task, workers: int | None, ray: str | None) -> WorkerPool:
     if ray is None:
         return LocalPool(workers or 1)
     try:
-        from mnistry.training.ray_pool import RayPool
+        from mnistry.training.search.ray_pool import RayPool
     except ModuleNotFoundError as problem:
         if problem.name != "ray":
             raise

@@ -14,8 +14,8 @@ from ray.exceptions import RayError
 
 from mnistry.settings import MnistryError
 from mnistry.training.processes import THREADS
-from mnistry.training.trial import Digits, Event, Task, run_trial
-from mnistry.training.worker_pool import LostError, Worker, WorkerPool
+from mnistry.training.search.trial import Digits, Event, Task, run_trial
+from mnistry.training.search.worker_pool import LostError, Worker, WorkerPool
 
 PATIENCE = 5.0  # seconds to wait for the cluster to answer
 DEFAULT_PORT = 6379

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Protocol
 
 from mnistry.training.processes import THREADS, Child
-from mnistry.training.trial import Event, Task
+from mnistry.training.search.trial import Event, Task
 
 GoOn = Callable[[int, float], bool]  # asked after an epoch, with its validation accuracy, whether to go on
 
@@ -87,7 +87,7 @@ class LocalPool(WorkerPool):
 
 class _LocalWorker(Child):
     def __init__(self, task: Task, environment: dict[str, str]) -> None:
-        super().__init__("mnistry.training.trial", environment=environment)
+        super().__init__("mnistry.training.search.trial", environment=environment)
         self.tell(json.dumps(asdict(task)))
 
     def next(self, go_on: bool | None = None) -> Event:
