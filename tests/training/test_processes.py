@@ -54,11 +54,11 @@ def test_another_thread_can_end_it(module):
 @pytest.mark.parametrize(("obeys", "patience"), [(True, 300), (False, 0.1)])
 def test_it_has_time_to_tidy_up_and_is_killed_if_it_does_not_end(module, tmp_path: Path, obeys: bool, patience: float):
     code = (
-        "import pathlib, signal, sys\n"
+        "import pathlib, signal, sys, time\n"
         f"tidy = lambda *_: (pathlib.Path({str(tmp_path / 'tidy')!r}).touch(), sys.exit(1))\n"
         f"signal.signal(signal.SIGTERM, {'tidy' if obeys else 'signal.SIG_IGN'})\n"
         "print('ready', flush=True)\n"
-        "while True: signal.pause()"
+        "while True: time.sleep(0.05)"
     )
     child = Child(module(code))
     next(child.lines())
@@ -72,9 +72,9 @@ def test_a_child_ends_and_tidies_up_when_its_parent_is_killed(module, tmp_path: 
     told = tmp_path / "told"
     os.mkfifo(told)
     name = module(
-        f"import signal, sys\nout = open({str(told)!r}, 'w', buffering=1)\n"
+        f"import signal, sys, time\nout = open({str(told)!r}, 'w', buffering=1)\n"
         "signal.signal(signal.SIGTERM, lambda *_: (out.write('ended\\n'), sys.exit(1)))\n"
-        "out.write('ready\\n')\nwhile True: signal.pause()"
+        "out.write('ready\\n')\nwhile True: time.sleep(0.05)"
     )
     start = f"from mnistry.training.processes import Child; Child('mnistry.training.processes', [{name!r}]).wait()"
     with subprocess.Popen([sys.executable, "-c", start]) as parent, told.open() as lines:

@@ -69,7 +69,7 @@ def test_a_space_is_read_with_its_settings_type(key: str, text: str, domain: obj
         ("width", "8,,16", "has a hole"),
         ("learning_rate", "0.1:0.1", "from low to high"),
         ("learning_rate", "0.1:0.2:0.3", "LOW:HIGH"),
-        ("learning_rate", "0:1:log", "begins above 0"),
+        ("learning_rate", "0:1:log", "is more than 0"),
         ("learning_rate", "nan:1", "takes a number"),
         ("width", "8:16.5", "a whole number"),
         ("schedule", "constant:cosine", "no range"),

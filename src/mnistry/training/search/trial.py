@@ -54,7 +54,7 @@ def run_trial(task: Task, digits: Callable[[], Digits], go_on: Callable[[int, fl
         recipe = find_recipe(task.recipe).changed(task.settings)
         training, held_back = digits()
     except MnistryError as problem:
-        return {"kind": "broken", "reason": str(problem)}
+        return {"kind": "refused" if isinstance(problem, InputError) else "broken", "reason": str(problem)}
     try:
         if task.rehearse:
             return _rehearse(recipe, task, training)
