@@ -249,6 +249,7 @@ def test_threads_may_share_a_reader():
         assert "".join(reading.text for reading in threads.map(reader.read, pictures)) == "0123456789"
 
 
+@pytest.mark.slow  # mypy reads NumPy's types
 def test_a_typed_client_passes_mypy_strict_and_runs(tmp_path: Path):
     (tmp_path / "client.py").write_text(CLIENT)
     source = Path(mnistry.__file__).parent.parent

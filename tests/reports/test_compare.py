@@ -396,11 +396,15 @@ def test_the_command_prints_the_table_or_csv(command, tmp_path: Path):
     code, text, err = command("compare", "dense", *DIGITS, "--seeds", "0,3", "--csv", "--quiet")
     (line,) = csv.DictReader(io.StringIO(text))
     assert (code, err, line["recipe"], line["runs"]) == (0, "", "dense", "2")
+    code, text, err = command("compare", "dense", *DIGITS, "--seeds", "0,3", "--latex", "--quiet")
+    assert (code, err) == (0, "")
+    assert re.search(r"^\\begin\{tabular\}.*^dense & \d\d\.\d\d.*\\end\{tabular\}$", text, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ("compare dense --csv --latex", "not allowed with argument --csv"),
         ("compare dens", "no recipe 'dens' (did you mean dense?)"),
         ("compare dense --seeds 0", "expected a number of runs from 1, or seeds such as 0,1,2, not '0'"),
         ("compare dense --seeds many", "expected a whole number from 0 to 4294967295, not 'many'"),

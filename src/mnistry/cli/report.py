@@ -28,7 +28,9 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="names from `mnistry models` (default: all)")
     dataset_argument(parser)
     parser.add_argument("--seeds", type=_seeds, help="how many runs of each, or which, such as 0,1,2 (default: 3 or 5)")
-    parser.add_argument("--csv", action="store_true", help="print the table as CSV")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print the table as CSV")
+    form.add_argument("--latex", action="store_true", help="print the table as LaTeX, for the package booktabs")
     parser.add_argument("--out", metavar="FOLDER", help="write the page here (default: under MNISTRY_HOME)")
 
 
@@ -49,6 +51,8 @@ def compare(options: argparse.Namespace) -> int:
         print_json({"page": str(page), **comparison.to_dict()})
     elif options.csv:
         print(comparison.to_csv(), end="")
+    elif options.latex:
+        print(comparison.to_latex(), end="")
     else:
         console.comparison(comparison.to_dict())
         print(f"The page is {shown(page)}")
