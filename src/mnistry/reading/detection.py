@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mnistry.imaging.binarization import EDGE, SMALLEST_PHOTO, Ink, binarize
 from mnistry.imaging.connected_components import Components, Mask, find_components, quantile, rank_filter
@@ -25,6 +26,7 @@ from mnistry.imaging.segmentation import (
     propose_cuts,
     side_of_cuts,
 )
+from mnistry.reading.result import Box
 
 __all__ = [
     "Box",
@@ -39,7 +41,6 @@ __all__ = [
     "views",
 ]
 
-Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
 ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
 FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
 FINE = 100  # pixels of height that are enough to part and to read; what is larger is reduced
@@ -117,13 +118,12 @@ def find_digits(source: Source) -> list[Crop]:
 
 def find_segments(source: Source) -> list[list[Segment]]:
     """Find the rows of writing in a picture, each from left to right; see `find_digits`. Raises PictureError."""
-    return next(views(source))
+    return next(views(*open_picture(source)))
 
 
-def views(source: Source) -> Iterator[list[list[Segment]]]:
-    """The rows of writing in a picture, and then those in each sheet of paper that it may show. Raises PictureError."""
-    image, size = open_picture(source)
-    pixels = np.asarray(image)
+def views(picture: Image.Image, size: tuple[int, int]) -> Iterator[list[list[Segment]]]:
+    """The rows of writing in an RGB picture that was `size` pixels wide and high, and then in each sheet in it."""
+    pixels = np.asarray(picture)
     yield _rows(pixels, size)
     if min(pixels.shape[:2]) >= SMALLEST_PHOTO:
         yield from (_rows(page, size) for page in find_pages(pixels))

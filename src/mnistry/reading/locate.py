@@ -1,0 +1,236 @@
+"""Find the digits of a picture, and each digit's own ink, with the locator: ONNX Runtime, NumPy and Pillow alone."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnistry.imaging.normalization import normalize
+from mnistry.reading.views import View, scales, view
+
+Floats = NDArray[np.float32]
+
+SMALLEST, LARGEST = 12.0, 116.0  # pixels of a view: sizes that the locator has learnt to find in it
+BEST = 48.0  # pixels of a view: the size at which a digit is read best
+CLEAR = 26.0  # pixels of a view: a smaller digit is looked at again at twice the size
+WANTED = 0.15  # how surely a cell shows what is too small, from which on somebody looks closer
+MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked at
+COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
+MOST = 3000  # candidates of a view; a page has room for no more that can be read
+SURE = 0.1  # what is less sure is no candidate
+SAME = 0.5  # overlap, as a share of both, from which on two boxes are one digit found twice
+INSIDE = 0.7  # share of a box within another from which on only one of the two is right
+INK = 0.2  # probability of ink below which a pixel is paper
+ASTRAY = 0.75  # of a digit's size: ink that points farther off its centre is not its own
+SIDE = 1600 * 1600  # pixels of a view at most
+
+
+@dataclass(frozen=True)
+class Located:
+    """What may be a digit: box (left, top, right, bottom) in the picture's pixels, how sure it is that a sign stands
+    there, `classes` (11,) probabilities of ten digits and of another sign, and its ink in MNIST form."""
+
+    box: Floats
+    sure: float
+    classes: Floats
+    image: NDArray[np.uint8]
+    contrast: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A view with what the locator says of it: boxes (k, 4) in the picture, their sizes in the view, `sure` (k,)."""
+
+    view: View
+    boxes: Floats
+    sizes: Floats
+    sure: Floats
+    classes: Floats
+    tiny: Floats
+    ink: Floats
+    centres: Floats
+
+
+class Locator:
+    """Finds digits with one locator file."""
+
+    def __init__(self, model: bytes) -> None:
+        self._bytes = model
+
+    def find(self, picture: Image.Image) -> list[Located]:
+        """The digits and other signs of an RGB picture, in no order."""
+        seen = self._look(picture)
+        boxes, sure, classes, best = _agreed(seen)
+        kept = _apart(boxes, sure)
+        boxes, sure, classes, best = boxes[kept], sure[kept], classes[kept], best[kept]
+        images = _images(seen, boxes, best)
+        return [Located(*found) for found in zip(boxes, map(float, sure), classes, *images, strict=True)]
+
+    def _look(self, picture: Image.Image) -> list[_Seen]:
+        """Views from coarse to fine, as long as there is something too small to be read well."""
+        seen: list[_Seen] = []
+        box: tuple[float, float, float, float] | None = (0, 0, *picture.size)
+        sizes = scales(picture.height)
+        for k, scale in enumerate(sizes):
+            if box is None or (box[2] - box[0]) * (box[3] - box[1]) * scale**2 > SIDE:
+                break
+            seen.append(self._see(view(picture, scale, box)))
+            if k + 1 < len(sizes) and sizes[k + 1] * COARSE > 1:
+                box = _closer(seen[-1], picture.size)
+        return seen
+
+    def _see(self, look: View) -> _Seen:
+        peaks, tiny, ink, centres = self._session.run(None, {"images": look.pixels[None]})
+        peaks = peaks[peaks[:, 0] >= SURE]
+        peaks = peaks[np.argsort(-peaks[:, 0], kind="stable")[:MOST]]
+        corners = peaks[:, 1:5].reshape(-1, 2, 2)
+        sizes = (corners[:, 1] - corners[:, 0]).max(axis=1)
+        boxes = look.to_picture(corners).reshape(-1, 4)
+        return _Seen(look, boxes, sizes, peaks[:, 0], peaks[:, 5:], tiny, ink, centres)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the locator's file says of itself."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes work as well
+        return onnxruntime.InferenceSession(self._bytes, options, providers=["CPUExecutionProvider"])
+
+
+def _closer(seen: _Seen, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    """The part of the picture that holds what is too small at this size, or None."""
+    y, x = np.nonzero(seen.tiny > WANTED if seen.view.scale < 1 else np.zeros_like(seen.tiny))
+    points = seen.view.to_picture(np.stack([x, y], axis=1).astype(np.float32) * 4 + 2)
+    small = seen.boxes[(seen.sizes < CLEAR) & (seen.sure > WANTED)]
+    points = np.concatenate([points, small[:, :2], small[:, 2:]])
+    if not len(points):
+        return None
+    margin = 2 * CLEAR / seen.view.scale
+    left, top = points.min(axis=0) - margin
+    right, bottom = points.max(axis=0) + margin
+    if (right - left) * (bottom - top) > MOSTLY * size[0] * size[1]:
+        return 0, 0, *size
+    return max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
+
+
+def _agreed(seen: list[_Seen]) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
+    """All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
+
+    Returns boxes (k, 4), sure (k,), classes (k, 11), and which view shows it best (k,).
+    """
+    boxes = np.concatenate([one.boxes for one in seen])
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    origin = np.repeat(np.arange(len(seen)), [len(one.boxes) for one in seen])
+    votes = np.zeros((len(seen), len(boxes)), np.float32)
+    weights, classes = np.zeros_like(votes), np.zeros((len(seen), len(boxes), 11), np.float32)
+    for k, one in enumerate(seen):
+        octaves = np.log2(sizes * one.view.scale / BEST)
+        weights[k] = np.exp(-np.square(octaves / 1.0)) * _shows(one.view, boxes)
+        weights[k, (sizes * one.view.scale < SMALLEST) | (sizes * one.view.scale > LARGEST)] *= 0.01
+        weights[k] = np.where(origin == k, np.maximum(weights[k], 1e-4), weights[k])
+        if len(one.boxes):
+            same, _ = _overlaps(boxes, one.boxes)
+            nearest = same.argmax(axis=1)
+            found = (same.max(axis=1) >= SAME) & _mutual(same, origin)
+            votes[k] = np.where(found, one.sure[nearest], 0)
+            classes[k] = np.where(found[:, None], one.classes[nearest], 0)
+    own = origin, np.arange(len(boxes))
+    votes[own] = np.concatenate([one.sure for one in seen])
+    classes[own] = np.concatenate([one.classes for one in seen])
+    sure = (votes * weights).sum(axis=0) / weights.sum(axis=0)
+    mixed = (classes * (votes * weights)[..., None]).sum(axis=0)
+    return boxes, sure, mixed / mixed.sum(axis=1, keepdims=True), weights.argmax(axis=0)
+
+
+def _mutual(same: Floats, origin: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which rows (n,) are, among those of the same origin, the nearest to what is nearest to them; `same` is (n, m)."""
+    nearest, rows = same.argmax(axis=1), np.arange(len(same))
+    others = (origin[:, None] == origin) & (nearest[:, None] == nearest)
+    best = np.where(others, same[rows, nearest][None], -1).max(axis=1)
+    return np.asarray(same[rows, nearest] >= best)
+
+
+def _shows(look: View, boxes: Floats) -> NDArray[np.bool_]:
+    """Whether each box is in the view, but for a tenth of its size."""
+    spare = 0.1 * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+    corner, end = np.array(look.corner), np.array(look.end)
+    low = np.maximum(boxes[:, :2], 0) + spare >= corner
+    high = boxes[:, 2:] - spare <= end
+    return np.asarray((low & high).all(axis=1))
+
+
+def _overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
+    """For boxes (n, 4) and (m, 4): shared area as a share of both together, and of the smaller one; (n, m) each."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(0).prod(axis=2)
+    area = (some[:, 2:] - some[:, :2]).prod(axis=1)[:, None]
+    other = (others[:, 2:] - others[:, :2]).prod(axis=1)[None]
+    return shared / (area + other - shared), shared / np.minimum(area, other)
+
+
+def _apart(boxes: Floats, sure: Floats) -> NDArray[np.intp]:
+    """The surest candidates of which none lies on another."""
+    order, kept = np.argsort(-sure, kind="stable"), []
+    same, inside = _overlaps(boxes, boxes)
+    against = (same > SAME) | (inside > INSIDE)
+    out = sure < SURE
+    for k in order:
+        if not out[k]:
+            kept.append(k)
+            out |= against[k]
+    return np.array(kept, np.intp)
+
+
+Images = list[NDArray[np.uint8]]
+
+
+def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Images, Images]:
+    """Each digit's own ink in MNIST form, from the view that shows it best; and what its contrast alone gives."""
+    middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    near, _ = _overlaps(_grown(boxes, 0.15), _grown(boxes, 0.15))
+    images: Images = []
+    contrasts: Images = []
+    for k, box in enumerate(boxes):
+        one = seen[best[k]]
+        rivals = np.flatnonzero(near[k] > 0)
+        rivals = np.concatenate([[k], rivals[rivals != k]])
+        left, top, right, bottom = one.view.to_view(_grown(box[None], 0.1).reshape(2, 2)).ravel()
+        height, width = one.ink.shape
+        down = slice(max(int(top) // 2, 0), min(int(bottom) // 2 + 1, height // 2))
+        across = slice(max(int(left) // 2, 0), min(int(right) // 2 + 1, width // 2))
+        pointed = one.centres[:, down, across]  # (2, h, w)
+        places = one.view.to_view(middles[rivals])
+        off = np.hypot(*(pointed[None] - places[:, :, None, None]).transpose(1, 0, 2, 3))
+        off /= (sizes[rivals] * one.view.scale)[:, None, None]
+        own = (off.argmin(axis=0) == 0) & (off[0] < ASTRAY)
+        ink = one.ink[2 * down.start : 2 * down.stop, 2 * across.start : 2 * across.stop]
+        images.append(normalize(np.where(own.repeat(2, axis=0).repeat(2, axis=1) & (ink > INK), ink, 0)))
+        window = (slice(2 * down.start, 2 * down.stop), slice(2 * across.start, 2 * across.stop))
+        contrasts.append(normalize(_contrast(one.view.pixels[window])))
+    return images, contrasts
+
+
+def _contrast(pixels: NDArray[np.uint8]) -> Floats:
+    """How far pixels (h, w, 3) are from the colour of their border, from half of the clearest on: (h, w), 0 to 1."""
+    if min(pixels.shape[:2]) < 3:
+        return np.zeros((1, 1), np.float32)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
+    far = np.abs(pixels - np.median(border, axis=0)).sum(axis=2)
+    clear = np.quantile(far, 0.97)
+    return np.where(far > 0.4 * clear, np.minimum(far / max(clear, 1), 1), 0).astype(np.float32)
+
+
+def _grown(boxes: Floats, share: float) -> Floats:
+    """Boxes larger on each side by a share of their size."""
+    more = share * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+    return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1)
