@@ -15,7 +15,8 @@ from PIL import Image
 from conftest import ROOT
 from mnistry.data.dataset import load
 from mnistry.data.outliers import outliers
-from mnistry.reading.reader import THRESHOLD, Digit, Reader, Reading, _likelihood, model_card
+from mnistry.reading.classical import _likelihood
+from mnistry.reading.reader import THRESHOLD, Digit, Reader, Reading, model_card
 from mnistry.settings import MnistryError
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())

@@ -28,6 +28,8 @@ class Trust:
     sign: float = 0.59
     is_digit: float = 0.16
     bias: float = -2.8
+    faint: float = 0.5  # of the strength of the digits: what is fainter is not as strong as they are
+    certain: float = 0.9  # the probability from which on a digit is told however faint it is
     doubt: float = 0.5  # the recogniser's word below which it is asked about the contrast as well
     shown: float = 0.45  # how surely something stands there, digit or other sign, from which on it is told
     told: float = 0.5  # the probability from which on the digit is told, and not ?

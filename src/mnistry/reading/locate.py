@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 SMALLEST, LARGEST = 12.0, 116.0  # pixels of a view: sizes that the locator has learnt to find in it
 BEST = 48.0  # pixels of a view: the size at which a digit is read best
 CLEAR = 26.0  # pixels of a view: a smaller digit is looked at again at twice the size
-WANTED = 0.15  # how surely a cell shows what is too small, from which on somebody looks closer
+WANTED = 0.3  # how surely a cell shows what is too small, from which on somebody looks closer
 MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked at
 COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
@@ -38,6 +38,7 @@ class Located:
     classes: Floats
     image: NDArray[np.uint8]
     contrast: NDArray[np.uint8]
+    strength: float
 
 
 @dataclass(frozen=True)
@@ -194,12 +195,13 @@ def _apart(boxes: Floats, sure: Floats) -> NDArray[np.intp]:
 Images = list[NDArray[np.uint8]]
 
 
-def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Images, Images]:
+def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Images, Images, list[float]]:
     """Each digit's own ink in MNIST form, from the view that shows it best; and what its contrast alone gives."""
     middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     near, _ = _overlaps(_grown(boxes, 0.15), _grown(boxes, 0.15))
     images: Images = []
     contrasts: Images = []
+    strengths: list[float] = []
     for k, box in enumerate(boxes):
         one = seen[best[k]]
         rivals = np.flatnonzero(near[k] > 0)
@@ -215,19 +217,21 @@ def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[I
         own = (off.argmin(axis=0) == 0) & (off[0] < ASTRAY)
         ink = one.ink[2 * down.start : 2 * down.stop, 2 * across.start : 2 * across.stop]
         images.append(normalize(np.where(own.repeat(2, axis=0).repeat(2, axis=1) & (ink > INK), ink, 0)))
-        window = (slice(2 * down.start, 2 * down.stop), slice(2 * across.start, 2 * across.stop))
-        contrasts.append(normalize(_contrast(one.view.pixels[window])))
-    return images, contrasts
+        pixels = one.view.pixels[2 * down.start : 2 * down.stop, 2 * across.start : 2 * across.stop]
+        strong, strength = _contrast(pixels)
+        contrasts.append(normalize(strong))
+        strengths.append(strength)
+    return images, contrasts, strengths
 
 
-def _contrast(pixels: NDArray[np.uint8]) -> Floats:
-    """How far pixels (h, w, 3) are from the colour of their border, from half of the clearest on: (h, w), 0 to 1."""
+def _contrast(pixels: NDArray[np.uint8]) -> tuple[Floats, float]:
+    """How far pixels (h, w, 3) are from the colour of their border, of 1 for the clearest, 0 below 0.4; and the clearest."""
     if min(pixels.shape[:2]) < 3:
-        return np.zeros((1, 1), np.float32)
+        return np.zeros((1, 1), np.float32), 0.0
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     far = np.abs(pixels - np.median(border, axis=0)).sum(axis=2)
-    clear = np.quantile(far, 0.97)
-    return np.where(far > 0.4 * clear, np.minimum(far / max(clear, 1), 1), 0).astype(np.float32)
+    clear = max(float(np.quantile(far, 0.97)), 1.0)
+    return np.where(far > 0.4 * clear, np.minimum(far / clear, 1), 0).astype(np.float32), clear
 
 
 def _grown(boxes: Floats, share: float) -> Floats:

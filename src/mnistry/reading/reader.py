@@ -88,12 +88,17 @@ class Reader(Recognizer):
 
 
 def _confirmed(first: Reading, guesses: list[int], second: Reading) -> Reading:
-    """The first reading with its doubtful digits told where the second opinion names the same ones, and surely.
+    """The first reading, with its `?` judged by the second.
 
-    Where the first has found nothing at all, the second stands alone.
+    Where the second surely reads the same digits and nothing else, what the first could not name is the paper's. Where
+    both see as many shapes, a doubtful one is told if the second surely names the likeliest digit of the first. Where
+    the first has found nothing at all, the second stands alone.
     """
     if not first.digits:
         return second if second.digits else first
+    known = tuple(digit for digit in first.digits if digit.digit is not None)
+    if known and _is_sure(second) and [digit.digit for digit in known] == [digit.digit for digit in second.digits]:
+        return Reading(second.text, known)
     if len(second.digits) != len(first.digits):
         return first
     pairs = zip(first.digits, guesses, second.digits, strict=True)
@@ -105,8 +110,11 @@ def _confirmed(first: Reading, guesses: list[int], second: Reading) -> Reading:
     )
     left = iter(digits)
     text = "".join(letter if letter == "\n" else sign(next(left)) for letter in first.text)
-    known = any(digit.digit is not None for digit in digits)
-    return Reading(text, digits, "" if known else first.reason)
+    return Reading(text, digits, "" if any(digit.digit is not None for digit in digits) else first.reason)
+
+
+def _is_sure(reading: Reading) -> bool:
+    return all(digit.digit is not None and digit.probability >= CONFIRMED for digit in reading.digits)
 
 
 def _as_form(source: object) -> NDArray[np.uint8] | None:
