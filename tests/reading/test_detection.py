@@ -233,7 +233,7 @@ def test_arrays_that_are_no_pictures_are_told(array: np.ndarray):
 
 @pytest.mark.parametrize("source", [None, 7, [1, 2], object()])
 def test_what_is_no_source_at_all_is_told(source: object):
-    with pytest.raises(PictureError, match="a picture is a path, bytes, an array or a Pillow image, not"):
+    with pytest.raises(PictureError, match="a picture is a path, bytes, an open file, an array or a Pillow image, not"):
         find_digits(source)  # type: ignore[arg-type]
 
 

@@ -225,7 +225,7 @@ def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[I
 
 
 def _contrast(pixels: NDArray[np.uint8]) -> tuple[Floats, float]:
-    """How far pixels (h, w, 3) are from the colour of their border, of 1 for the clearest, 0 below 0.4; and the clearest."""
+    """How far pixels (h, w, 3) are from their border's colour, 1 for the clearest, 0 below 0.4; and the clearest."""
     if min(pixels.shape[:2]) < 3:
         return np.zeros((1, 1), np.float32), 0.0
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)

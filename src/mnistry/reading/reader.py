@@ -1,6 +1,6 @@
 """`Reader`: a picture in, what it says out; no training library is needed or loaded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal, overload
@@ -18,7 +18,10 @@ from mnistry.settings import MnistryError
 
 __all__ = ["BATCH", "THRESHOLD", "Box", "Digit", "Reader", "Reading", "model_card"]
 
-CONFIRMED = 0.9  # probability from which on a second opinion counts
+# Chosen on validation scenes and MNIST training digits (benchmarks/located.py, LOG.md).
+DOUBTED = 0.95  # a lone digit below this: the second opinion is asked, and the surer one taken
+CONFIRMED = 0.9  # of the second opinion: from here on it names what the first only guessed
+ALONE = 0.99  # of the second opinion: from here on it is believed where the first has found nothing
 
 
 class Reader(Recognizer):
@@ -38,7 +41,11 @@ class Reader(Recognizer):
             return reading
         picture, size = open_picture(source)
         reading, guesses = self._learned.read(picture, size)
-        if reading.digits and "?" not in reading.text:
+        if (
+            reading.digits
+            and "?" not in reading.text
+            and (len(guesses) > 1 or reading.digits[0].probability >= DOUBTED)
+        ):
             return reading
         return _confirmed(reading, guesses, self._classical.read(picture, size))
 
@@ -88,29 +95,40 @@ class Reader(Recognizer):
 
 
 def _confirmed(first: Reading, guesses: list[int], second: Reading) -> Reading:
-    """The first reading, with its `?` judged by the second.
+    """The first reading, with what is doubtful in it judged by the second.
 
     Where the second surely reads the same digits and nothing else, what the first could not name is the paper's. Where
-    both see as many shapes, a doubtful one is told if the second surely names the likeliest digit of the first. Where
-    the first has found nothing at all, the second stands alone.
+    both see as many shapes, a `?` is told if the second surely names the likeliest digit of the first. Of two readings
+    of a lone digit the surer one is taken. Where the first has found nothing at all, the second must be very sure.
     """
     if not first.digits:
-        return second if second.digits else first
+        return _told(second, [digit.digit if digit.probability >= ALONE else None for digit in second.digits])
     known = tuple(digit for digit in first.digits if digit.digit is not None)
-    if known and _is_sure(second) and [digit.digit for digit in known] == [digit.digit for digit in second.digits]:
+    if "?" in first.text and known and _is_sure(second) and _digits(known) == _digits(second.digits):
         return Reading(second.text, known)
     if len(second.digits) != len(first.digits):
         return first
-    pairs = zip(first.digits, guesses, second.digits, strict=True)
-    digits = tuple(
-        replace(one, digit=guess, probability=other.probability)
-        if one.digit is None and other.digit == guess and other.probability >= CONFIRMED
-        else one
-        for one, guess, other in pairs
-    )
-    left = iter(digits)
-    text = "".join(letter if letter == "\n" else sign(next(left)) for letter in first.text)
-    return Reading(text, digits, "" if any(digit.digit is not None for digit in digits) else first.reason)
+    if len(known) == 1 and len(first.digits) == 1:
+        surer = second.digits[0].digit is not None and second.digits[0].probability > known[0].probability
+        return second if surer else first
+    judged = [
+        guess if one.digit is None and other.digit == guess and other.probability >= CONFIRMED else one.digit
+        for one, guess, other in zip(first.digits, guesses, second.digits, strict=True)
+    ]
+    return _told(first, judged)
+
+
+def _told(reading: Reading, digits: Sequence[int | None]) -> Reading:
+    """The same shapes with these digits, None for a `?`."""
+    shapes = tuple(replace(shape, digit=digit) for shape, digit in zip(reading.digits, digits, strict=True))
+    left = iter(shapes)
+    text = "".join(letter if letter == "\n" else sign(next(left)) for letter in reading.text)
+    reason = reading.reason or "no digit recognised"
+    return Reading(text, shapes, "" if any(digit is not None for digit in digits) else reason)
+
+
+def _digits(shapes: Sequence[Digit]) -> list[int | None]:
+    return [shape.digit for shape in shapes]
 
 
 def _is_sure(reading: Reading) -> bool:
