@@ -79,6 +79,7 @@ class LearnedReader:
         trust = self.trust
         best = proba.max(axis=1) if len(proba) else np.zeros(0, np.float32)
         shown = [k for k in range(len(found)) if best[k] >= trust.told or sure[k] >= trust.shown]
+        shown = _as_strong(shown, found, best, trust)
         boxes = np.array([found[k].box for k in shown], np.float32).reshape(-1, 4)
         guesses = [int(proba[k].argmax()) for k in shown]
         digits = [
@@ -93,6 +94,22 @@ class LearnedReader:
         known = any(digits[k].digit is not None for k in told)
         reading = Reading(text, tuple(digits[k] for k in told), "" if known else "no digit recognised")
         return reading, [guesses[k] for k in told]
+
+
+def _as_strong(shown: list[int], found: list[Located], best: Floats, trust: Trust) -> list[int]:
+    """Those shown that are as strong as the digits: fainter or lower are specks, dashes and the grain of the paper."""
+    told = [k for k in shown if best[k] >= trust.told]
+    if not told:
+        return shown
+    strong = trust.faint * float(np.median([found[k].strength for k in told]))
+    high = trust.mark * float(np.median([found[k].box[3] - found[k].box[1] for k in told]))
+
+    def kept(k: int) -> bool:
+        if best[k] >= trust.told:
+            return found[k].strength >= strong / 2 or best[k] >= trust.certain
+        return found[k].strength >= strong and float(found[k].box[3] - found[k].box[1]) >= high
+
+    return [k for k in shown if kept(k)]
 
 
 def sign(digit: Digit) -> str:

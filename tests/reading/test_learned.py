@@ -1,0 +1,117 @@
+"""The learned way: digits found by a network, in rows, strips and forms; what two opinions make of a doubt."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnistry.data.scenes import SceneMaker
+from mnistry.reading.layout import rows
+from mnistry.reading.reader import Digit, Reader, Reading, _confirmed
+from mnistry.reading.recognizer import bundled, model_card
+from mnistry.reading.views import scales, view
+from mnistry.settings import MnistryError, Settings
+from writing import paper, write
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def maker(mnist: Path) -> SceneMaker:
+    return SceneMaker.validation(Settings(mnist, data=mnist, offline=True))
+
+
+def test_a_form_is_read_box_by_box(reader: Reader, maker: SceneMaker):
+    scene = maker.form(np.random.default_rng(5), 6, 9)
+    reading = reader.read(scene.image)
+    found = Counter(digit.digit for digit in reading.digits)
+    assert sum((found & Counter(scene.labels.tolist())).values()) >= 0.85 * len(scene.labels)
+
+
+def test_amounts_of_other_writers_on_printed_ground_are_read(reader: Reader, maker: SceneMaker):
+    generator, right, digits = np.random.default_rng(8), 0, 0
+    for _ in range(60):
+        scene = maker.amounts(generator)
+        read = Counter(digit.digit for digit in reader.read(scene.image).digits)
+        right += sum((read & Counter(scene.labels.tolist())).values())
+        digits += len(scene.labels)
+    assert right >= 0.75 * digits
+
+
+def test_boxes_are_in_the_pictures_own_pixels(reader: Reader):
+    page = paper()
+    write(page, "7145", 40, 40, 60)
+    large = page.resize((page.width * 4, page.height * 4), Image.Resampling.BICUBIC)
+    small_boxes = np.array([digit.box for digit in reader.read(page).digits])
+    large_boxes = np.array([digit.box for digit in reader.read(large).digits])
+    assert np.abs(small_boxes * 4 - large_boxes).max() <= 24
+
+
+def test_empty_paper_holds_no_ink(reader: Reader):
+    assert reader.read(np.full((300, 400), 244, np.uint8)) == Reading("", (), "no ink found")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 3)])
+def test_the_smallest_pictures_get_an_answer(reader: Reader, size: tuple[int, int]):
+    assert reader.read(np.zeros(size, np.uint8)).text == ""
+
+
+def test_views_go_from_coarse_to_fine_and_places_come_back():
+    assert scales(48) == sorted(scales(48))
+    look = view(Image.new("RGB", (500, 300)), 0.5)
+    points = np.array([[10.0, 20.0], [499.0, 299.0]], np.float32)
+    assert np.allclose(look.to_picture(look.to_view(points)), points, atol=1e-3)
+    assert all(side % 16 == 0 for side in look.pixels.shape[:2])
+
+
+def test_rows_are_found_also_where_they_slant():
+    boxes = np.array([[k * 40, 10 + 8 * k, k * 40 + 30, 60 + 8 * k] for k in range(8)], np.float32)
+    below = boxes + np.array([0, 90, 0, 90], np.float32)
+    assert rows(np.concatenate([below, boxes])) == [list(range(8, 16)), list(range(8))]
+
+
+def shape(digit: int | None, probability: float) -> Digit:
+    return Digit(digit, probability, (0, 0, 1, 1), np.zeros((28, 28), np.uint8))
+
+
+def reading(text: str, *probabilities: float) -> Reading:
+    signs = [sign for sign in text if sign != "\n"]
+    return Reading(
+        text, tuple(shape(None if s == "?" else int(s), p) for s, p in zip(signs, probabilities, strict=True)),
+        "" if text.strip("?\n") else "no digit recognised",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "guesses", "second", "text"),
+    [
+        (reading("?", 0.4), [0], reading("0", 0.99), "0"),  # both think of a 0
+        (reading("?", 0.4), [6], reading("0", 0.99), "?"),  # they do not
+        (reading("?", 0.4), [0], reading("0", 0.6), "?"),  # nor is the second sure
+        (reading("7", 0.7), [7], reading("1", 0.9), "1"),  # the surer one of two lone digits
+        (reading("7", 0.7), [7], reading("?", 0.2), "7"),
+        (reading("7\n?", 0.99, 0.1), [7, 3], reading("7", 0.99), "7"),  # the second sees nothing beside it
+        (reading("7?", 0.99, 0.1), [7, 3], reading("78", 0.99, 0.99), "7?"),  # a part never replaces the whole
+        (reading(""), [], reading("4", 0.999), "4"),
+        (reading(""), [], reading("4", 0.9), "?"),  # ink that nobody is sure of
+    ],
+)
+def test_a_doubt_is_settled_by_agreement(first: Reading, guesses: list[int], second: Reading, text: str):
+    settled = _confirmed(first, guesses, second)
+    assert settled.text == text
+    assert len([sign for sign in text if sign != "\n"]) == len(settled.digits)
+    assert (settled.reason == "") == any(digit.digit is not None for digit in settled.digits)
+
+
+def test_the_bundled_locator_is_the_one_of_its_card(monkeypatch: pytest.MonkeyPatch):
+    assert len(bundled("locator")) == model_card("locator")["bytes"]
+    monkeypatch.setattr(
+        "mnistry.reading.recognizer._file", lambda name: b"{}" if name.endswith("onnx") else b'{"sha256": "no"}'
+    )
+    with pytest.raises(MnistryError, match="damaged"):
+        bundled("locator")
