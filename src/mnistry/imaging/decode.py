@@ -27,7 +27,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 60_000_000  # phones take 12 to 50 million
 LONGEST_SIDE = 30_000
-WORKING_SIDE = 1200  # pixels; digits need no more, and memory stays small
+WORKING_SIDE = 1800  # pixels; digits need no more, and memory stays small
 FAINTEST = 10  # of 255: what differs less from white cannot be seen on it
 
 
@@ -116,7 +116,8 @@ def _decode(data: bytes) -> tuple[Image.Image, tuple[int, int]]:
     size = image.size
     _check_size(*size)
     if image.format in ("JPEG", "MPO"):
-        image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # decodes a large photo at a fraction of its size
+        share = WORKING_SIDE / max(*size, WORKING_SIDE)
+        image.draft("RGB", (max(1, int(size[0] * share)), max(1, int(size[1] * share))))  # a large photo at a fraction
     image.load()
     return image, size
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from mnistry.reading.detection import Crop, Segment, views
+from mnistry.reading.layout import Digit, Reading
 from mnistry.reading.recognizer import Recognizer
-from mnistry.reading.result import Digit, Reading
 
 USUAL_WIDTH = 0.75  # of its height: a digit's width, and how far it varies
 WIDTH_OF_0 = 1.0

@@ -26,7 +26,7 @@ from mnistry.imaging.segmentation import (
     propose_cuts,
     side_of_cuts,
 )
-from mnistry.reading.result import Box
+from mnistry.reading.layout import Box
 
 __all__ = [
     "Box",

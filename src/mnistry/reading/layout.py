@@ -1,12 +1,51 @@
-"""Boxes in a picture -> rows in reading order."""
+"""What a picture says: the digits, where they are and how probable each is; boxes in reading order."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
 BESIDE = 0.4  # of the lower one's height: two boxes that share so much of it stand in one row
 FAR = 5.0  # median heights: what is farther to the right begins a row of its own
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit of a picture.
+
+    `digit` is 0 to 9, or None for a shape that the model refuses. `probability`, 0 to 1, is that of this digit, and of
+    being a digit at all. `box` is (x, y, width, height) in pixels of the picture itself, seen upright: (x, y) is the
+    upper left corner. `image` is what the model saw, uint8 (28, 28), 0 = paper.
+    """
+
+    digit: int | None
+    probability: float
+    box: Box
+    image: NDArray[np.uint8] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in one picture.
+
+    `text` has a line for each row of writing and `?` for a shape that is no digit, `digits` are the same one by one,
+    and `reason` says why no digit was read ("" where one was).
+    """
+
+    text: str
+    digits: tuple[Digit, ...]
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, as `mnistry read --json` prints them after the name of the file.
+
+        `{"text": "7", "digits": [{"digit": 7, "probability": 0.998, "box": [x, y, width, height]}]}`, and "reason"
+        where no digit was read.
+        """
+        digits = [{"digit": d.digit, "probability": round(d.probability, 6), "box": list(d.box)} for d in self.digits]
+        return {"text": self.text, "digits": digits} | ({"reason": self.reason} if self.reason else {})
 
 
 def rows(boxes: NDArray[np.float32]) -> list[list[int]]:
@@ -29,10 +68,3 @@ def rows(boxes: NDArray[np.float32]) -> list[list[int]]:
             row[k] = row[nearest[k]]
     found = [sorted(np.flatnonzero(row == name).tolist(), key=x.__getitem__) for name in np.unique(row)]
     return sorted(found, key=lambda members: float(np.mean((top + bottom)[members])))
-
-
-def low(boxes: NDArray[np.float32], row: Sequence[int], among: Sequence[int], share: float) -> set[int]:
-    """Those of a row that are lower than a share of the tallest of `among`."""
-    height = boxes[:, 3] - boxes[:, 1]
-    tallest = max((float(height[k]) for k in among), default=0.0)
-    return {k for k in row if height[k] < share * tallest}

@@ -20,12 +20,14 @@ WANTED = 0.3  # how surely a cell shows what is too small, from which on somebod
 MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked at
 COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
+SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
 SAME = 0.5  # overlap, as a share of both, from which on two boxes are one digit found twice
 INSIDE = 0.7  # share of a box within another from which on only one of the two is right
 INK = 0.2  # probability of ink below which a pixel is paper
 ASTRAY = 0.75  # of a digit's size: ink that points farther off its centre is not its own
 SIDE = 1600 * 1600  # pixels of a view at most
+SMALL = 3 * 160 * 160  # bytes of a view that one thread sees as soon as several
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class Locator:
         """Views from coarse to fine, as long as there is something too small to be read well."""
         seen: list[_Seen] = []
         box: tuple[float, float, float, float] | None = (0, 0, *picture.size)
-        sizes = scales(picture.height)
+        sizes = scales(*picture.size)
         for k, scale in enumerate(sizes):
-            if box is None or (box[2] - box[0]) * (box[3] - box[1]) * scale**2 > SIDE:
+            if box is None or (seen and (box[2] - box[0]) * (box[3] - box[1]) * scale**2 > SIDE):
                 break
             seen.append(self._see(view(picture, scale, box)))
             if k + 1 < len(sizes) and sizes[k + 1] * COARSE > 1:
@@ -84,7 +86,8 @@ class Locator:
         return seen
 
     def _see(self, look: View) -> _Seen:
-        peaks, tiny, ink, centres = self._session.run(None, {"images": look.pixels[None]})
+        session = self._small if look.pixels.size <= SMALL else self._large
+        peaks, tiny, ink, centres = session.run(None, {"images": look.pixels[None]})
         peaks = peaks[peaks[:, 0] >= SURE]
         peaks = peaks[np.argsort(-peaks[:, 0], kind="stable")[:MOST]]
         corners = peaks[:, 1:5].reshape(-1, 2, 2)
@@ -95,23 +98,32 @@ class Locator:
     @property
     def metadata(self) -> dict[str, str]:
         """What the locator's file says of itself."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        return dict(self._small.get_modelmeta().custom_metadata_map)
 
     @cached_property
-    def _session(self) -> Any:
-        import onnxruntime
+    def _small(self) -> Any:
+        return _session(self._bytes, 1)  # a small view is sooner seen without a thread pool
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes work as well
-        return onnxruntime.InferenceSession(self._bytes, options, providers=["CPUExecutionProvider"])
+    @cached_property
+    def _large(self) -> Any:
+        return _session(self._bytes, 0)
+
+
+def _session(model: bytes, threads: int) -> Any:
+    import onnxruntime  # 0.1 s, so not before it is needed
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes work as well
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _closer(seen: _Seen, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """The part of the picture that holds what is too small at this size, or None."""
     y, x = np.nonzero(seen.tiny > WANTED if seen.view.scale < 1 else np.zeros_like(seen.tiny))
     points = seen.view.to_picture(np.stack([x, y], axis=1).astype(np.float32) * 4 + 2)
-    small = seen.boxes[(seen.sizes < CLEAR) & (seen.sure > WANTED)]
+    small = seen.boxes[(seen.sizes < CLEAR) & (seen.sure > SURELY)]
     points = np.concatenate([points, small[:, :2], small[:, 2:]])
     if not len(points):
         return None
@@ -225,7 +237,7 @@ def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[I
 
 
 def _contrast(pixels: NDArray[np.uint8]) -> tuple[Floats, float]:
-    """How far pixels (h, w, 3) are from their border's colour, 1 for the clearest, 0 below 0.4; and the clearest."""
+    """How far pixels (h, w, 3) are from their border's colour: 0 to 1 of the clearest, 0 below 0.4; the clearest."""
     if min(pixels.shape[:2]) < 3:
         return np.zeros((1, 1), np.float32), 0.0
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)

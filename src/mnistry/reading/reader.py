@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mnistry.imaging.decode import PictureError, Source, open_picture
 from mnistry.imaging.normalization import BOX, SIDE
 from mnistry.reading.classical import THRESHOLD, ClassicalReader
+from mnistry.reading.layout import Box, Digit, Reading
 from mnistry.reading.learned import LearnedReader, sign
 from mnistry.reading.recognizer import BATCH, Recognizer, bundled, model_card
-from mnistry.reading.result import Box, Digit, Reading
 from mnistry.settings import MnistryError
 
 __all__ = ["BATCH", "THRESHOLD", "Box", "Digit", "Reader", "Reading", "model_card"]

@@ -11,14 +11,17 @@ Pixels = NDArray[np.uint8]  # (h, w, 3), RGB
 STRIDE = 16  # pixels: the locator's sides are multiples of this
 MARGIN = 8  # pixels of paper around a view at least
 COARSEST = 48  # pixels: about the height of the coarsest view, so that a digit that fills the picture is found
+LARGER = 8.0  # times: a lower picture is enlarged no further, for nobody could read it
+WIDEST = 100  # times its height: a row that is wider is seen smaller
 FINEST = 2.0  # a picture is enlarged no further, unless it is smaller than the coarsest view
 
 
 @dataclass(frozen=True)
 class View:
-    """A part of a picture at one size: `pixels` (h, w, 3); place p of the picture is at (p - corner) * scale + MARGIN.
+    """A part of a picture at one size: `pixels` (h, w, 3).
 
-    `corner` is x, y in the picture, and `end` those of the corner opposite.
+    A place p of the picture is at (p - corner) * scale + MARGIN; `corner` is x, y of its upper left corner in the
+    picture, `end` of its lower right one.
     """
 
     pixels: Pixels
@@ -35,10 +38,11 @@ class View:
         return np.asarray((points - np.array(self.corner)) * self.scale + MARGIN, np.float32)
 
 
-def scales(height: int) -> list[float]:
-    """The sizes at which a picture of this height is seen, coarsest first, each twice the one before."""
+def scales(width: int, height: int) -> list[float]:
+    """The sizes at which a picture is seen, coarsest first, each twice the one before."""
     if height <= COARSEST:
-        return [COARSEST / height, 2 * COARSEST / height]
+        first = min(COARSEST / height, LARGER, (WIDEST * COARSEST**2 / (width * height)) ** 0.5)
+        return [first, 2 * first]
     steps = round(np.log2(height / COARSEST))
     return [2.0**-k for k in range(steps, 0, -1)] + [1.0, FINEST]
 
