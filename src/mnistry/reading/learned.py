@@ -14,7 +14,7 @@ from mnistry.reading.trust import Proba, Trust, combined
 
 
 class LearnedReader:
-    """Finds digits with a locator, the bytes of an ONNX file; `model` reads each one's own ink, and both answers count."""
+    """Finds digits with a locator, an ONNX file's bytes; `model` reads each one's own ink, and both answers count."""
 
     def __init__(self, locator: bytes, model: Recognizer, trust: Trust | None = None) -> None:
         self.locator, self.model, self._trust = Locator(locator), model, trust
