@@ -34,7 +34,10 @@ def main() -> None:
     )
     start = time.perf_counter()
     model = train_locator(
-        maker, settings, options.out / "locator.npz", lambda told: print(json.dumps(told), flush=True)
+        maker,  # type: ignore[arg-type]  # a frozen Scene is read like the protocol's, never written
+        settings,
+        options.out / "locator.npz",
+        lambda told: print(json.dumps(told), flush=True),
     )
     data = locator_onnx(model, {"steps": str(options.steps)})
     write_atomic(options.out / "locator.onnx", data)
