@@ -165,7 +165,7 @@ def test_the_recipe_tells_its_parameters_truly(name, fitted, few_digits):
         fewer = build(name).fit(*(part[::2] for part in few_digits))
         assert own > sum(layer["parameters"] for layer in fewer.layers_) > 0
     elif name == "ensemble":  # the one above has members of its own
-        members = [RECIPES[member].parameters for member, _ in ensemble_members(recipe.settings["members"])]
+        members = [member.parameters for member, _ in ensemble_members(recipe.settings["members"])]
         assert recipe.parameters == sum(members)
         assert own == 2 * RECIPES["dense"].parameters
     else:

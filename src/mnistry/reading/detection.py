@@ -43,6 +43,7 @@ __all__ = [
 
 ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
 FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
+LONGEST = 1200  # pixels of the longer side; large digits need no more, and noise takes no longer than it should
 FINE = 100  # pixels of height that are enough to part and to read; what is larger is reduced
 LEAST = 0.1  # of the largest piece of a slice: what is smaller is left of a neighbour
 SCRAP = 0.4  # of a segment's height: a slice that is lower may be left out
@@ -123,6 +124,9 @@ def find_segments(source: Source) -> list[list[Segment]]:
 
 def views(picture: Image.Image, size: tuple[int, int]) -> Iterator[list[list[Segment]]]:
     """The rows of writing in an RGB picture that was `size` pixels wide and high, and then in each sheet in it."""
+    if max(picture.size) > LONGEST:
+        picture = picture.copy()
+        picture.thumbnail((LONGEST, LONGEST), Image.Resampling.BOX)
     pixels = np.asarray(picture)
     yield _rows(pixels, size)
     if min(pixels.shape[:2]) >= SMALLEST_PHOTO:
