@@ -40,6 +40,8 @@ class Reader(Recognizer):
         if (reading := self._in_form(source)) is not None:
             return reading
         picture, size = open_picture(source)
+        if picture.size == (SIDE, SIDE) and (reading := self._in_form(_grey(np.asarray(picture)))) is not None:
+            return reading
         reading, guesses = self._learned.read(picture, size)
         if (
             reading.digits
@@ -49,7 +51,7 @@ class Reader(Recognizer):
             return reading
         return _confirmed(reading, guesses, self._classical.read(picture, size))
 
-    def _in_form(self, source: Source) -> Reading | None:
+    def _in_form(self, source: Source | None) -> Reading | None:
         """The reading of an array that is a digit in MNIST form already, where the model is sure of it."""
         image = _as_form(source)
         if image is None:
@@ -136,9 +138,10 @@ def _is_sure(reading: Reading) -> bool:
 
 
 def _as_form(source: object) -> NDArray[np.uint8] | None:
-    """The array itself if it is a digit in MNIST form: light on black, 20 pixels long, its mass in the middle."""
+    """The array, light on black, if it is a digit in MNIST form: 20 pixels long, its mass in the middle."""
     if not isinstance(source, np.ndarray) or source.shape != (SIDE, SIDE) or source.dtype != np.uint8:
         return None
+    source = 255 - source if source[0, 0] > 127 else source
     rows, columns = source.sum(axis=1, dtype=np.int64), source.sum(axis=0, dtype=np.int64)
     mass = int(rows.sum())
     if not mass:
@@ -147,6 +150,11 @@ def _as_form(source: object) -> NDArray[np.uint8] | None:
     place = np.arange(SIDE)
     off = max(abs(float(side @ place) / mass - SIDE / 2) for side in (rows, columns))
     return source if max(width, height) == BOX and off <= 0.51 else None
+
+
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The grey levels (h, w) of a picture (h, w, 3) without colours."""
+    return pixels[:, :, 0] if (pixels == pixels[:, :, :1]).all() else None
 
 
 def _ink_box(image: NDArray[np.uint8]) -> Box:
