@@ -284,6 +284,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_tensorflows_chatter_does_not_reach_the_user(tmp_path: Path):
     done = process("train", "dense", *DIGITS, "--epochs", 1, "--set", "width=4", "--quiet", "--out", tmp_path / "run")
     assert (done.returncode, done.stderr) == (0, "")
@@ -332,6 +333,7 @@ def _drawn(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", ["2>&-", ">&-", "2>/dev/full", "2>&1 | head -n 1"])
 def test_closed_and_full_streams_lose_no_training(tmp_path: Path, closing: str):
     train = f"{sys.executable} -m mnistry.cli train dense {' '.join(DIGITS)} --epochs 2 --out {tmp_path}/run {closing}"
@@ -390,6 +392,7 @@ def test_a_back_end_that_is_not_there_is_one_sentence(tmp_path: Path, backend: s
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ['{"image_data_format": "channels_first", "floatx": "float16"}', '{"floatx": "float3"}']
 )

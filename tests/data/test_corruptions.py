@@ -48,6 +48,7 @@ def test_empty_images_and_none_at_all_can_be_spoilt():
     assert corrupt(np.zeros((0, 28, 28), np.uint8), 1, np.random.default_rng(0)).shape == (0, 28, 28)
 
 
+@pytest.mark.slow
 def test_a_network_is_shown_spoilt_digits(few_digits):
     images, labels = few_digits
     plain, other = (

@@ -94,6 +94,7 @@ def test_block_sums_are_the_sums_of_the_blocks(few_digits):
     assert sums[196 + 49 :].tolist() == [*image.sum(axis=1), *image.sum(axis=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trees",
     [

@@ -94,6 +94,7 @@ def test_the_teacher_says_what_it_sees_in_the_very_same_picture(few_digits, dens
     assert (shown != images[:50]).any()
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_teacher_alone(few_digits, dense_run: Run):
     images, labels = few_digits
     student = build("student", epochs=8, teacher=str(dense_run.model), views=2)
@@ -117,6 +118,7 @@ def knows_digits(few_digits) -> NeuralClassifier:
     )
 
 
+@pytest.mark.slow
 def test_a_reader_tells_digits_from_letters(knows_digits, few_digits):
     reader = Reader(to_onnx(knows_digits))
     images, labels = few_digits
@@ -136,6 +138,7 @@ def test_the_exported_digit_output_is_the_models_own(knows_digits, few_digits):
         check_parity(model, images, proba, is_digit + np.float32(0.01))
 
 
+@pytest.mark.slow
 def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
     run = train("reader", "digits", changes={"epochs": 1, "width": 4, "teacher": ""}, out=tmp_path / "run")
     reader = Reader(run.model)
@@ -156,6 +159,7 @@ def test_the_history_of_two_outputs_is_that_of_the_digits(few_digits):
     assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
 
 
+@pytest.mark.slow
 def test_the_second_output_expects_that_nearly_all_are_digits(few_digits, monkeypatch):
     """Learnt with one outlier for two digits; people show one for nineteen."""
     recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "outliers": 0.5, "teacher": ""})
@@ -275,6 +279,7 @@ def test_a_member_of_the_last_seed_and_the_next_is_one_of_the_first(tmp_path: Pa
     assert run.info["members"][0]["seed"] == 0
 
 
+@pytest.mark.slow
 def test_a_students_seconds_are_its_own_and_its_teachers_are_told_beforehand(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -161,6 +161,7 @@ def test_parity_is_a_check_that_can_fail(dense_run: Run):
         check_parity(model, images, proba * np.float32(0.99))
 
 
+@pytest.mark.slow
 def test_a_model_of_another_back_end_is_exported_in_a_process_of_its_own(dense_run: Run, tmp_path: Path):
     export_elsewhere(dense_run.folder / "model.keras", tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").stat().st_size > 400_000
