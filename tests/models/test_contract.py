@@ -33,7 +33,18 @@ def build(name: str, seed: int | None = 0, **changes: object):
     return recipe.changed({key: value for key, value in quick.items() if key in recipe.settings} | changes).build(seed)
 
 
-LARGE = ("cnn", "small", "deep", "best", "ensemble", "student", "reader")  # minutes of `make test-all`
+LARGE = (
+    "forest",
+    "boosting",
+    "cnn",
+    "fast",
+    "small",
+    "deep",
+    "best",
+    "ensemble",
+    "student",
+    "reader",
+)  # minutes of `make test-all`
 
 
 @pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in RECIPES])

@@ -200,6 +200,7 @@ def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_mean_of_its_members_runs(ensemble: Run):
     from mnistry.training.runs import open_run
 
@@ -220,6 +221,7 @@ def test_a_second_ensemble_takes_the_members_that_are_there(ensemble: Run):
     assert len(list((home / "runs").glob("dense-*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_with_its_teachers_run(ensemble: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(RECIPES, "ensemble", RECIPES["ensemble"].changed(ensemble.info["settings"]))
     home = ensemble.folder.parent.parent

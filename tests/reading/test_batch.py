@@ -120,6 +120,7 @@ def test_names_from_standard_input_are_read_by_the_command(folder: Path):
     assert [re.search(r": (\d) ", line)[1] for line in done.stdout.splitlines()] == list("012345")  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_workers_keep_the_order_and_read_the_same():
     names = [str(path) for path in sorted(EXAMPLES.iterdir())] * 8
     pictures = [(name, name) for name in [*names, "none.png"]]

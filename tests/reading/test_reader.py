@@ -173,6 +173,7 @@ def test_the_bundled_model_reads_the_test_digits_as_its_card_says(reader: Reader
     assert accuracy >= 0.995
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_the_bundled_model_keeps_the_test_digits_and_refuses_letters(reader: Reader):
     data = load("mnist")
@@ -184,6 +185,7 @@ def test_the_bundled_model_keeps_the_test_digits_and_refuses_letters(reader: Rea
     assert passed.mean() < 0.12  # some of what is drawn does look like a digit
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_real_digits_enlarged_and_brought_back_are_read_the_same(reader: Reader):
     images = load("mnist").test_images[:1000]

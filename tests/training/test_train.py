@@ -91,6 +91,7 @@ def test_an_interrupted_training_leaves_nothing(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_validation_digits_is_a_choice_too(tmp_path: Path):
     run = train("logistic", "digits", validation=0, out=tmp_path / "run")
     assert run.info["n"]["train"] == 1437
