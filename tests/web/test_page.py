@@ -234,6 +234,8 @@ def test_example_pictures_are_read_with_boxes(open_page: Any, number: int, text:
     page.locator(".example").nth(number).click()
     expect_text(page, text)
     assert page.locator(".overlay rect").count() == len(text.replace("\n", ""))
+    picture, stage = (page.locator(name).bounding_box() for name in (".picture img", ".overlay"))
+    assert all(abs(picture[side] - stage[side]) < 2 for side in stage)  # else the boxes lie beside the digits
     page.locator("#back").click()
     assert reading(page) == ""
     assert page.locator(".picture").is_hidden()

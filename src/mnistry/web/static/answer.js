@@ -65,7 +65,7 @@ export class Answer {
   heat(map) {
     if (map && map.digits.length && !this.source.width) return;
     this.overlay.querySelectorAll("image").forEach((old) => old.remove());
-    this.overlay.classList.toggle("hot", Boolean(map));
+    find("explain-words").hidden = !map;
     for (const { box, image } of map?.digits ?? []) {
       const laid = document.createElementNS(SVG, "image");
       const [x, y, width, height] = box;
@@ -183,7 +183,8 @@ function sentence({ digits, reason }) {
   if (reason && !known.length) return reason;
   if (digits.length === 1) return (least.probability < DOUBTED ? "Not sure: " : "Sure: ") + percent(least.probability);
   if (least.probability < DOUBTED) return `Least sure of the ${least.digit}: ${percent(least.probability)}.${others}`;
-  return `${known.length} digits, all sure: ${percent(least.probability)}.${others}`;
+  const sure = least.probability > 0.9995 ? "over\u00a099.9\u202f%" : `at least ${percent(least.probability)}`;
+  return `${known.length} digits, each ${sure} sure.${others}`;
 }
 
 function spoken(reading) {

@@ -26,7 +26,7 @@ function row(path, method, operation) {
   list(body, "Answers", Object.entries(operation.responses).map(([status, each]) => [status, each.description]));
   for (const [status, each] of Object.entries(operation.responses)) {
     const schema = status.startsWith("2") && Object.values(each.content ?? {})[0]?.schema;
-    if (schema?.$ref) body.append(element("pre", {}, element("code", {}, JSON.stringify(example(schema), null, 1))));
+    if (schema?.$ref) body.append(element("pre", { tabindex: "0" }, element("code", {}, JSON.stringify(example(schema), null, 1))));
   }
   return element("details", {}, summary, body);
 }
