@@ -107,9 +107,13 @@ class Engine:
     def _run(self, work: Callable[..., T], *arguments: Any) -> "Awaitable[T]":
         return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    async def _admitted(self, begin: Callable[[], Awaitable[T]]) -> T:
+    def refuse_if_full(self) -> None:
+        """Refuse at once, before work is spent on a request, where too many wait; raises RequestError."""
         if self.waiting >= self.settings.queue:
             raise RequestError(503, BUSY)
+
+    async def _admitted(self, begin: Callable[[], Awaitable[T]]) -> T:
+        self.refuse_if_full()
         self.waiting += 1
         try:
             return await self._in_time(begin())

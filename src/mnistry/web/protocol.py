@@ -85,6 +85,7 @@ def router(engine: Engine, state: State) -> APIRouter:
         _known(model, version)
         settings = engine.settings
         body = await read_body(request, settings)
+        engine.refuse_if_full()
         asked = parse(body, request.headers.get(HEADER), settings.max_batch, settings.max_pictures)
         told, headers = answer(MODEL, asked, await _outputs(engine, asked))
         return Response(told, headers=headers)

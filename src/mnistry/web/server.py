@@ -86,6 +86,8 @@ class _Deadlines(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Refuse a connection too many; start the clock of the first request."""
         super().connection_made(transport)
+        # asyncio does so only where the listener names its protocol, which `socket.create_server` does not.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > self.limits.connections:
             self._refuse(503, f"Retry-After: {RETRY_SECONDS}\r\n")
         else:
