@@ -61,7 +61,7 @@ def router(engine: Engine, store: Corrections | None) -> APIRouter:
 
     @routes.post(
         "/import", response_model=CountAnswer, responses=refusals(404, 408, 413, 415, 507),
-        openapi_extra=raw_body("application/zip"),
+        openapi_extra=raw_body("application/octet-stream"),
     )  # fmt: skip
     async def take(request: Request) -> Any:
         """Add those of an exported zip: all or none."""
