@@ -45,9 +45,9 @@ def test_the_name_alone_prints_the_help(command):
     assert "Example: mnistry read" in out
 
 
-def test_the_help_tells_the_story_learn_prove_read(command):
+def test_the_help_tells_the_story_learn_prove_read_serve(command):
     listed = re.findall(r"^    (\w+) ", command()[1], re.MULTILINE)
-    assert listed == ["fetch", "models", "train", "tune", "evaluate", "report", "compare", "export", "read"]
+    assert listed == ["fetch", "models", "train", "tune", "evaluate", "report", "compare", "export", "read", "serve"]
 
 
 def test_fetch_finds_the_real_files(command, mnist: Path):
