@@ -125,6 +125,7 @@ def test_nothing_heavy_is_loaded_at_the_start(name: str):
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_nothing_happens_at_import(tmp_path: Path):
     names = [m.removesuffix(".__init__") for m in MODULES if m not in ("__init__", "cli.__main__")]
     code = "\n".join(f"import mnistry.{name}" for name in names)

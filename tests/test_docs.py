@@ -278,7 +278,9 @@ def script(*names: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", ["student", "reader", "ensemble"])
+@pytest.mark.parametrize(
+    "name", ["student", *(pytest.param(name, marks=pytest.mark.slow) for name in ("reader", "ensemble"))]
+)
 def test_the_script_says_what_it_cannot_train_before_it_trains_anything(name: str, workplace: Path):
     done = script("logistic", name)
     assert done.returncode != 0

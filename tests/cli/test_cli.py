@@ -94,6 +94,7 @@ def test_models_leaves_out_the_settings_that_do_nothing_for_a_recipe(command):
     assert all(about["doc"] for about in shown["cnn"].values())
 
 
+@pytest.mark.slow
 def test_train_evaluate_report_export_in_a_row(command, tmp_path: Path):
     folder = tmp_path / "run"
     code, out, err = command("train", "dense", *DIGITS, "--epochs", 2, "--set", "width=16", "--out", folder)
@@ -364,6 +365,7 @@ def test_a_name_with_a_new_line_stays_on_its_line(command, tmp_path: Path):
     assert len(command("read", path)[1].splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_being_terminated_leaves_nothing_half_written(tmp_path: Path):
     running = subprocess.Popen(
         [sys.executable, "-m", "mnistry.cli", "train", "dense", *DIGITS, "--epochs", "5000", "--out", tmp_path / "run"],
@@ -381,7 +383,10 @@ def test_being_terminated_leaves_nothing_half_written(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("backend", "sentence"),
-    [("nonsense", "is tensorflow, jax, torch, not 'nonsense'"), ("jax", "wants jax, which is not")],
+    [
+        ("nonsense", "is tensorflow, jax, torch, not 'nonsense'"),
+        pytest.param("jax", "wants jax, which is not", marks=pytest.mark.slow),
+    ],
 )
 def test_a_back_end_that_is_not_there_is_one_sentence(tmp_path: Path, backend: str, sentence: str):
     if backend == "jax" and importlib.util.find_spec("jax"):

@@ -43,6 +43,7 @@ def test_the_mean_of_the_weights_brings_its_own_batch_norm(few_digits):
     assert norm.momentum == 0.9
 
 
+@pytest.mark.slow
 def test_bfloat16_leaves_a_float32_model(few_digits):
     images, labels = few_digits
     classifier = build("cnn", bfloat16=True).fit(images, labels)
@@ -111,6 +112,14 @@ def test_a_missing_teacher_is_told(few_digits):
 
 
 @pytest.fixture(scope="module")
+def little_reader(few_digits) -> NeuralClassifier:
+    """A reader after one epoch."""
+    images, labels = few_digits
+    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "teacher": ""})
+    return recipe.build(0).fit(images, labels, validation=(images[:20], labels[:20]))
+
+
+@pytest.fixture(scope="module")
 def knows_digits(few_digits) -> NeuralClassifier:
     """A little reader, and what it is to refuse."""
     return (
@@ -130,9 +139,9 @@ def test_a_reader_tells_digits_from_letters(knows_digits, few_digits):
     assert np.mean(knows_digits.predict(images) == labels) > 0.8
 
 
-def test_the_exported_digit_output_is_the_models_own(knows_digits, few_digits):
-    images, model = few_digits[0], to_onnx(knows_digits)
-    proba, is_digit = knows_digits.predict_proba(images), knows_digits.is_digit(images)
+def test_the_exported_digit_output_is_the_models_own(little_reader, few_digits):
+    images, model = few_digits[0], to_onnx(little_reader)
+    proba, is_digit = little_reader.predict_proba(images), little_reader.is_digit(images)
     assert check_parity(model, images, proba, is_digit)["largest_difference"] < 1e-4
     with pytest.raises(MnistryError, match="does not answer as the model does"):
         check_parity(model, images, proba, is_digit + np.float32(0.01))
@@ -152,11 +161,8 @@ def test_a_run_of_a_reader_tells_how_many_digits_it_keeps(tmp_path: Path):
     assert card["test"]["kept"] == pytest.approx(kept, abs=0.01)
 
 
-def test_the_history_of_two_outputs_is_that_of_the_digits(few_digits):
-    images, labels = few_digits
-    recipe = RECIPES["reader"].changed({"width": 4, "epochs": 1, "teacher": ""})
-    row = recipe.build(0).fit(images, labels, validation=(images[:20], labels[:20])).history_[0]
-    assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
+def test_the_history_of_two_outputs_is_that_of_the_digits(little_reader):
+    assert set(little_reader.history_[0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
 
 
 @pytest.mark.slow
@@ -175,6 +181,7 @@ def test_outliers_are_for_networks_that_know_them(few_digits, recipe, outliers):
         RECIPES[recipe].changed({"outliers": outliers, "width": 4, "teacher": ""}).build(0).fit(*few_digits)
 
 
+@pytest.mark.slow
 def test_a_reader_learns_half_of_what_its_teacher_says_and_half_of_the_labels(few_digits, tmp_path: Path):
     images, labels = few_digits
     teacher = tmp_path / "teacher.onnx"
@@ -213,6 +220,7 @@ def test_an_ensemble_is_the_mean_of_its_members_runs(ensemble: Run):
     assert len(ensemble.history) == 4
 
 
+@pytest.mark.slow
 def test_a_second_ensemble_takes_the_members_that_are_there(ensemble: Run):
     home = ensemble.folder.parent.parent
     changes = {"members": "dense:1 dense:0", "epochs": 2}

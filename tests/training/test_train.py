@@ -221,6 +221,7 @@ def test_the_pictures_are_png_files_and_in_the_manifest(reported: Run):
             assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
 
 
+@pytest.mark.slow
 def test_a_second_report_replaces_the_first(reported: Run):
     before = set(check_manifest(reported.folder))
     write_report(reported)

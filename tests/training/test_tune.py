@@ -1,6 +1,5 @@
 """The search: spaces, studies that survive, processes that die, Ray nodes that vanish."""
 
-import functools
 import json
 import os
 import re
@@ -19,7 +18,6 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from conftest import LONG
-from mnistry.data.dataset import load
 from mnistry.models.recipes import RECIPES, find_recipe
 from mnistry.models.search_space import Choice, Range
 from mnistry.reports.study_page import write_study_report
@@ -30,7 +28,6 @@ from mnistry.training.search import tune as search_module
 from mnistry.training.search.trial import Event, Task, run_trial
 from mnistry.training.search.tune import Tuned, tune
 
-LOADED = functools.cache(lambda name, share, seed, *_: load(name, share, seed))
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds its processes in /proc")
 
 
@@ -140,7 +137,6 @@ def epoch(number: int, accuracy: float) -> Event:
 @pytest.fixture
 def search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Tuned, ScriptedPool]]:
     """Run a search whose trials follow a script of (trial, time) -> events."""
-    monkeypatch.setattr(search_module, "load", LOADED)
 
     def run(script: Callable[[int, int], Sequence[Event]], trials: int, size: int = 1, **more: Any) -> Any:
         pool = ScriptedPool(script, size)
@@ -241,7 +237,7 @@ def test_a_study_of_something_else_is_not_gone_on_with(search, more: dict[str, A
         search(lambda number, _: [done(0.9)], 2, **more)
 
 
-@pytest.mark.parametrize("beaten", [True, False])
+@pytest.mark.parametrize("beaten", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_the_trials_of_a_search_that_is_silent_are_tried_again(
     search, beaten: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

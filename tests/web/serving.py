@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -71,19 +73,31 @@ def running(tmp: Path, *arguments: object) -> Iterator[Service]:
         end(service)
 
 
+@cache
+def proven() -> Any:
+    """The bundled reader after its self-test, which takes longer than most tests: once for all applications here."""
+    from mnistry import Reader
+    from mnistry.web.engine import check_answers
+
+    reader = Reader()
+    check_answers(reader)
+    return reader
+
+
 @asynccontextmanager
 async def client(reader: Any = None, app: Any = None, **settings: Any) -> AsyncIterator[Any]:
     """An httpx client of an application in this process, started as a server starts it."""
     import httpx
 
-    from mnistry import Reader
-    from mnistry.web.app import create_app
+    from mnistry.web import app as module
     from mnistry.web.configuration import ServeSettings
 
-    app = app or create_app(reader or Reader(), ServeSettings(**settings))
+    known = nullcontext() if reader or app else patch.object(module, "check_answers")
+    app = app or module.create_app(reader or proven(), ServeSettings(**settings))
     transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as opened,
-    ):
-        yield opened
+    with known:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as opened,
+        ):
+            yield opened

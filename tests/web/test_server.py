@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,21 @@ def talk(service: Service, data: bytes) -> tuple[bytes, float]:
     return received, time.monotonic() - started
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"GET / HTTP/1.1\r\nHost: loc",
-        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc",
-        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
-    ],
-)
-def test_a_client_that_stops_half_way_is_told_and_cut_off(hasty: Service, data: bytes):
-    received, seconds = talk(hasty, data)
-    assert b" 408 " in received
-    assert b'"error"' in received
-    assert 0.8 < seconds < 6
+HALVES = [
+    b"",
+    b"GET / HTTP/1.1\r\nHost: loc",
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc",
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+]
+
+
+def test_a_client_that_stops_half_way_is_told_and_cut_off(hasty: Service):
+    with ThreadPoolExecutor(len(HALVES)) as threads:  # at once: each waits for more than a second
+        answers = list(threads.map(talk, [hasty] * len(HALVES), HALVES))
+    for received, seconds in answers:
+        assert b" 408 " in received
+        assert b'"error"' in received
+        assert 0.8 < seconds < 6
 
 
 def test_half_a_head_on_a_connection_that_was_used_is_cut_off(hasty: Service):

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,14 +112,11 @@ def _digits() -> Dataset:
     Source: UCI Optical Recognition of Handwritten Digits, as scikit-learn's load_digits bundles it.
     """
     try:
-        from sklearn.datasets import load_digits  # only this stand-in needs it
+        images, labels = (part.copy() for part in _enlarged_digits())
     except ImportError as problem:
         raise MnistryError(
             "The data set digits is part of scikit-learn, which is not installed: pip install 'mnistry[train]'."
         ) from problem
-    bunch = load_digits()
-    images = np.stack([normalize(_enlarge(image)) for image in bunch.images])
-    labels = bunch.target.astype(np.int64)
     test = len(images) * 4 // 5
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     return Dataset(
@@ -127,12 +125,18 @@ def _digits() -> Dataset:
     )  # fmt: skip
 
 
-def _enlarge(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Enlarge 8x8 to 64x64 by linear interpolation, so that the strokes are smooth."""
-    old = np.arange(8)
-    new = (np.arange(64) + 0.5) / 8 - 0.5
-    rows = np.stack([np.interp(new, old, column) for column in image.T], axis=1)
-    return np.stack([np.interp(new, old, row) for row in rows])
+@cache
+def _enlarged_digits() -> tuple[Images, Labels]:
+    """Every bundled digit, enlarged from 8x8 to 64x64 by linear interpolation, so that the strokes are smooth."""
+    from sklearn.datasets import load_digits  # only this stand-in needs it
+
+    bunch = load_digits()
+    places = np.clip((np.arange(64) + 0.5) / 8 - 0.5, 0, 7)
+    left = np.minimum(places.astype(np.intp), 6)
+    share = places - left
+    tall = bunch.images[:, left] * (1 - share[:, None]) + bunch.images[:, left + 1] * share[:, None]
+    large = tall[:, :, left] * (1 - share) + tall[:, :, left + 1] * share
+    return np.stack([normalize(image) for image in large]), bunch.target.astype(np.int64)
 
 
 def _fallback_notice(problem: DatasetUnavailableError) -> str:
