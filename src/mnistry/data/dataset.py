@@ -74,7 +74,8 @@ def load(
         except DatasetUnavailableError as problem:
             if dataset == "mnist":
                 raise
-            warnings.warn(FallbackWarning(_fallback_notice(problem)), stacklevel=2)
+            notice = "This is NOT MNIST but scikit-learn's 1 797 small digits, and every result says 'digits'."
+            warnings.warn(FallbackWarning(f"{notice}\n{problem}"), stacklevel=2)
     return _split(_digits(), validation, seed, _no_writers)
 
 
@@ -137,13 +138,6 @@ def _enlarged_digits() -> tuple[Images, Labels]:
     tall = bunch.images[:, left] * (1 - share[:, None]) + bunch.images[:, left + 1] * share[:, None]
     large = tall[:, :, left] * (1 - share) + tall[:, :, left + 1] * share
     return np.stack([normalize(image) for image in large]), bunch.target.astype(np.int64)
-
-
-def _fallback_notice(problem: DatasetUnavailableError) -> str:
-    return (
-        "This is NOT MNIST: scikit-learn's 1 797 small digits stand in for it, and every result says 'digits'.\n"
-        f"{problem}"
-    )
 
 
 # --- Splits -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Ink -> segments in reading order: broken strokes joined, specks left out, rows found, places to part what touches."""
+"""Group ink into digits in reading order: join broken strokes, drop specks, find rows, propose cuts between digits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,34 +8,34 @@ from numpy.typing import NDArray
 
 from mnistry.imaging.connected_components import Components, union_find
 
-MOST_COMPONENTS = 400  # of the largest; more is a texture
-SPECK = 0.12  # of the usual height: what is smaller in both directions and stands alone is a speck
-SLIGHT = 0.06  # of the usual ink: what has less is a scrap of something else, not even a 1
-FEW = 4  # pieces: no more than one broken digit has
-SMALL = 0.4  # of the usual height: a piece that is lower is a part of a digit, never a digit
-APART = 1.5  # widths of a stroke: pieces that are nearer to each other belong together
-TOUCHING = 0.5  # the same for specks
+MOST_COMPONENTS = 400  # the largest that are looked at; more of them are a texture
+SPECK = 0.12  # of the usual height: an isolated component smaller than this in both directions is a speck
+SLIGHT = 0.06  # of the usual ink: a component with less is a scrap; even a 1 has more
+FEW = 4  # components: the most that one broken digit has
+SMALL = 0.4  # of the usual height: a lower component is a part of a digit, never a digit
+APART = 1.5  # stroke widths: components nearer to each other than this belong together
+TOUCHING = 0.5  # stroke widths: the same for specks
 STROKES_APART = 0.25  # of the height: strokes of one digit, such as a 4's, are no further apart
-WIDEST = 1.0  # times its height: a digit of two strokes is not wider
-FLAT = 3  # times its height: what is wider is a dash or a line
+WIDEST = 1.0  # times its height: the greatest width of a digit of two strokes
+FLAT = 3  # times its height: a wider component is a dash or a line
 
 Ink = NDArray[np.float32]
 MOST_CUTS = 7
-NARROW = 0.7  # of its height: what is narrower is one digit
-HALF = 0.3  # of full ink: what a cut counts
+NARROW = 0.7  # of its height: a narrower segment is one digit
+HALF = 0.3  # of full ink: pixels above this count as ink on a cut
 SLOPES = (-0.5, -0.25, 0.0, 0.25, 0.5)  # pixels to the left for one down
 
 
 @dataclass(frozen=True)
 class ComponentGroup:
-    """What may be one digit, or several that touch: its box (left, top, right, bottom) and the components in it."""
+    """One digit, or several that touch: its box (left, top, right, bottom) in pixels, its components by index."""
 
     box: tuple[int, int, int, int]
     components: NDArray[np.intp]
 
 
 def group_components(components: Components, stroke: float) -> list[list[ComponentGroup]]:
-    """Rows of segments in reading order; `stroke` is the usual width of a stroke in pixels."""
+    """Group components into rows of digits in reading order; `stroke` is the usual stroke width in pixels."""
     if components.n == 1:
         box = int(components.left[0]), int(components.top[0]), int(components.right[0]), int(components.bottom[0])
         return [[ComponentGroup(box, np.zeros(1, np.intp))]]
@@ -48,7 +48,7 @@ def group_components(components: Components, stroke: float) -> list[list[Compone
     area = np.bincount(labels, components.area[chosen], n)
     usual = usual_height(joined, area)
     order = np.argsort(area)
-    usual_area = area[order[np.searchsorted(np.cumsum(area[order]), area.sum() / 2)]]  # what most of the ink stands in
+    usual_area = area[order[np.searchsorted(np.cumsum(area[order]), area.sum() / 2)]]  # median over the ink
     kept = (height >= SMALL * usual) & (area >= SLIGHT * usual_area)
     digits = [ComponentGroup(_as_box(joined[k]), chosen[labels == k]) for k in np.flatnonzero(kept)]
     return _rows(digits)
@@ -61,7 +61,7 @@ def near(a: ComponentGroup, b: ComponentGroup) -> bool:
 
 
 def around(a: ComponentGroup, b: ComponentGroup) -> tuple[int, int, int, int]:
-    """The box of both."""
+    """The smallest box (left, top, right, bottom) around both."""
     return _as_box(_outer(np.array([a.box, b.box])))
 
 
@@ -71,7 +71,7 @@ def _as_box(box: NDArray[np.intp]) -> tuple[int, int, int, int]:
 
 
 def usual_height(boxes: NDArray[np.intp], area: NDArray[Any]) -> float:
-    """The height that most of the ink stands in: a median over the ink, so that specks count for nothing."""
+    """The median height of the components in pixels, weighted by ink `area` (n,); without dashes."""
     height = (boxes[:, 3] - boxes[:, 1]).astype(float)
     flat = boxes[:, 2] - boxes[:, 0] > FLAT * height
     if not flat.all():
@@ -106,7 +106,7 @@ def _together(boxes: NDArray[np.intp], usual: float, stroke: float) -> NDArray[n
 
 
 def _one_broken_digit(boxes: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Where little is written, a flat piece is no digit but the top or the foot of the one above or below it."""
+    """Pairs (n, n) in which a flat component is the top or the foot of the other; for pictures with little ink."""
     left, top, right, bottom = (boxes[:, k].astype(np.float64) for k in range(4))
     wide = np.maximum(right[:, None], right) - np.minimum(left[:, None], left)
     tall = np.maximum(bottom[:, None], bottom) - np.minimum(top[:, None], top)
@@ -124,7 +124,7 @@ def _outer(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _rows(digits: list[ComponentGroup]) -> list[list[ComponentGroup]]:
-    """Rows from top to bottom, each from left to right; a row may slant, its neighbours decide."""
+    """Rows from top to bottom, each from left to right, linked from neighbour to neighbour: they may slant."""
     n = len(digits)
     if n < 2:
         return [digits] if digits else []
@@ -146,16 +146,16 @@ def _rows(digits: list[ComponentGroup]) -> list[list[ComponentGroup]]:
 
 @dataclass(frozen=True)
 class Cut:
-    """A straight cut: the pixels with x + slope * (y - middle) >= place are on its right; within a digit's box."""
+    """A straight cut through a segment: pixels with x + slope * (y - height / 2) >= place are to its right."""
 
     place: float
     slope: float
 
 
 def propose_cuts(ink: Ink, stroke: float) -> list[Cut]:
-    """Where digits that touch may be parted, from left to right: lines with little ink on them.
+    """Cuts that may separate touching digits, from left to right: lines that cross little ink, at most 7.
 
-    `ink` is one segment, cut out tightly. Empty where it is too narrow for two digits.
+    `ink` (height, width), from 0 to 1, is one segment, cropped tightly; none if it is too narrow for two digits.
     """
     height, width = ink.shape
     if width < NARROW * height:
@@ -182,7 +182,7 @@ def propose_cuts(ink: Ink, stroke: float) -> list[Cut]:
 
 
 def _minima(profile: NDArray[np.float64], height: int) -> list[int]:
-    """Places that have the least ink of their surroundings."""
+    """Local minima of the profile, away from both ends."""
     margin, reach = max(1, round(0.08 * height)), max(1, round(0.06 * height))
     return [
         x for x in range(margin, len(profile) - margin)
@@ -191,14 +191,14 @@ def _minima(profile: NDArray[np.float64], height: int) -> list[int]:
 
 
 def crossed_strokes(mask: NDArray[np.bool_], cut: Cut) -> int:
-    """How many strokes of a segment a cut goes through."""
+    """How many strokes of a segment, bool (height, width), a cut crosses."""
     y = np.arange(len(mask))
     x = np.floor(cut.place - cut.slope * (y - len(mask) / 2)).astype(np.intp).clip(0, mask.shape[1] - 1)
     return int((np.diff(mask[y, x].astype(np.int8), prepend=0) > 0).sum())
 
 
 def side_of_cuts(shape: tuple[int, int], cuts: list[Cut]) -> NDArray[np.intp]:
-    """For each pixel of a segment, how many cuts lie to its left: (height, width)."""
+    """The number of cuts to the left of each pixel: (height, width)."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     sides = np.zeros(shape, np.intp)
     for cut in cuts:

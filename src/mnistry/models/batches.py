@@ -1,4 +1,4 @@
-"""What a network learns from: the labels of digits that change each time, a teacher's answers, or what is no digit."""
+"""Training batches: augmented digits with their labels, with a teacher's answers, or mixed with what is no digit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +13,13 @@ from mnistry.data.outliers import outliers, pairs
 from mnistry.models.base import Images, InputError, Labels
 from mnistry.reading.reader import Reader
 
-PASSED = 0.5  # the probability from which what is no digit passes for one
-PAIRS = 0.2  # of what is no digit: digits that touch, which every model takes for one at first
-FLOOR = 1e-20  # of a probability whose logarithm is taken
+PASSED = 0.5  # an outlier that the network takes for a digit with at least this probability is left out
+PAIRS = 0.2  # share of the outliers that are two digits which touch: an untaught model takes them for one digit
+FLOOR = 1e-20  # least probability whose logarithm is taken
 
 
 class Digits:
-    """Images and their labels; every batch is changed anew."""
+    """Images uint8 (n, 28, 28) and labels (n,); each batch is augmented when it is drawn."""
 
     def __init__(self, X: Images, y: Labels, augmentation: Augmentation, generator: np.random.Generator) -> None:
         self.images, self.augmentation, self.generator = X, augmentation, generator
@@ -29,15 +29,16 @@ class Digits:
         return len(self.images)
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
-        """The images at these places, changed, and their targets (n, 10)."""
+        """The images at the indices `chosen` (n,), augmented: (n, 28, 28); and their one-hot targets (n, 10)."""
         return self.augmentation.batch(self.images[chosen], self.generator), self.targets[chosen]
 
 
 class Distilled(Digits):
-    """The same with a teacher's probabilities: `views` changed copies of every image, which it sees once beforehand.
+    """Digits whose targets are a teacher's probabilities, computed once for `views` augmented copies of every image.
 
-    A student learns most from a teacher that has seen the very same picture (Beyer et al. 2022, "Knowledge
-    distillation: a good teacher is patient and consistent"). Raises InputError if there is no such teacher.
+    A student learns most when the teacher has seen exactly the same augmented image (Beyer et al. 2022, "Knowledge
+    distillation: a good teacher is patient and consistent"). `teacher` is an ONNX file; raises InputError if it does
+    not exist.
     """
 
     def __init__(
@@ -60,16 +61,17 @@ class Distilled(Digits):
         self.answers = [model.predict_proba(images) for images in self.views]
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
-        """One of the views of each image, and what the teacher says of it."""
+        """A random view of each image at `chosen` (n,): (n, 28, 28); and the teacher's answers to it: (n, 10)."""
         drawn = self.generator.integers(0, len(self.views), len(chosen))
         images = np.stack([self.views[view][place] for view, place in zip(drawn, chosen, strict=True)])
         return images, np.stack([self.answers[view][place] for view, place in zip(drawn, chosen, strict=True)])
 
 
 class Mixed(Digits):
-    """Digits among pictures of what is no digit, `share` of them for each digit; for a network with two outputs.
+    """Digits mixed with outliers, pictures that are no digit; for a network with the outputs digit class and `digit`.
 
-    Digits that a teacher has seen are `distilled`: half of a target is then what it says, and half the label.
+    `share` is the number of outliers for each digit, above 0. With `distilled`, a digit's target is the mean of its
+    label and the teacher's probabilities.
     """
 
     def __init__(
@@ -89,19 +91,20 @@ class Mixed(Digits):
         self.others = np.concatenate([self.pairs, outliers(n - len(self.pairs), X, y, generator)])
 
     def review(self, answers: Callable[[Images], tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
-        """Leave out what a network takes for a digit though it was taught otherwise: some drawings are digits.
+        """Remove outliers that the network takes for digits although it was trained not to: some drawings are digits.
 
-        What a network learns last is most often labelled wrong (Han et al. 2018, "Co-teaching"). `answers` gives its
-        probabilities (n, 10) and of being a digit (n,).
+        What a network learns last is most often labelled wrong (Han et al. 2018, "Co-teaching"). `answers` maps images
+        (n, 28, 28) to the network's class probabilities (n, 10) and its probabilities of being a digit (n,). If all
+        outliers would go, all stay.
         """
         proba, is_digit = answers(self.others)
         kept = proba.max(axis=1) * is_digit < PASSED
-        kept[: len(self.pairs)] = True  # these are two digits, whatever they look like
+        kept[: len(self.pairs)] = True  # known to be two digits, whatever the network says
         if kept.any():
             self.others = self.others[kept]
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
-        """Images, the targets of both outputs (n, 10) and (n, 1), and their weights: no class is asked of others."""
+        """Images, the targets of both outputs (n, 10) and (n, 1), and their weights (n,): outliers have no class."""
         n = max(1, round(self.share * len(chosen)))
         others = self.others[self.generator.integers(len(self.others), size=n)]
         classes = self.targets[chosen]
@@ -117,7 +120,7 @@ class Mixed(Digits):
 
 
 def divergence(keras: ModuleType, temperature: float) -> Any:
-    """How far a student's probabilities are from its teacher's, both softened (Hinton et al. 2015): KL times T^2."""
+    """A loss (n,) in nats: KL of the student from the teacher at temperature T > 0, times T^2 (Hinton et al. 2015)."""
     ops = keras.ops
 
     def soft(proba: Any) -> Any:

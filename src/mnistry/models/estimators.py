@@ -1,4 +1,4 @@
-"""Estimators that scikit-learn has not, written as its own are: on X (n, d), with answers that ONNX gives, too."""
+"""Estimators that scikit-learn lacks, in its style: they take X (n, d), and an ONNX graph can repeat their answers."""
 
 from itertools import combinations
 from typing import Any, Self
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax, softmax
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline
@@ -16,8 +17,8 @@ Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 BLOCK = 500  # rows at a time: the kernel to 10 000 support vectors then takes 20 MB
-HELD_BACK = 6000  # digits are enough for one number
-SLOPES = (0.05, 50.0)
+HELD_BACK = 6000  # digits: enough to fit one number, the slope
+SLOPES = (0.05, 50.0)  # between which the slope is searched
 
 
 class _Probable(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -28,11 +29,12 @@ class _Probable(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class DistanceVotes(_Probable):
-    """Nearest neighbours that vote with weight 1 - d^2 / D^2, D being the distance of the first one not asked.
+    """k nearest neighbours, each with the weight 1 - d^2 / D^2, where D is the distance of neighbour k + 1.
 
-    The weight falls to 0 where the neighbourhood ends, so that the answer has no jumps: rounding cannot change it
-    (S. A. Dudani, "The distance-weighted k-nearest-neighbor rule", 1976, with squared distances). `smoothing` is a
-    vote that every class has beforehand, so that no probability is 0.
+    The weight falls to 0 at the edge of the neighbourhood, so the probabilities have no jumps that rounding could
+    trigger (S. A. Dudani, "The distance-weighted k-nearest-neighbor rule", 1976, with squared distances).
+    `n_neighbors` is k, from 1 to n - 1; `smoothing`, above 0, is added to the votes of every class, so that no
+    probability is 0.
     """
 
     def __init__(self, n_neighbors: int = 12, smoothing: float = 0.001) -> None:
@@ -40,7 +42,7 @@ class DistanceVotes(_Probable):
         self.smoothing = smoothing
 
     def fit(self, X: Floats, y: Labels) -> Self:
-        """Keep the digits: `points_` (n, d) and `labels_` (n,). Raises ValueError."""
+        """Keep the digits as `points_` (n, d) and `labels_` (n,). Raises ValueError where a setting is out of range."""
         if not 1 <= self.n_neighbors < len(X):
             raise ValueError(
                 f"The setting n_neighbors is from 1 to {len(X) - 1}, one less than the training digits, "
@@ -50,37 +52,29 @@ class DistanceVotes(_Probable):
             raise ValueError(f"The setting smoothing is above 0, not {self.smoothing}.")
         self.points_, self.labels_ = np.ascontiguousarray(X, np.float32), np.asarray(y)
         self.classes_, self.n_features_in_ = np.arange(10), X.shape[1]
-        self.search_ = NearestNeighbors(n_neighbors=self.n_neighbors + 1, algorithm="brute").fit(self.points_)
         return self
 
     def predict_proba(self, X: Floats) -> NDArray[np.float64]:
         """Probabilities (n, 10)."""
-        distances, nearest = self.search_.kneighbors(X)
+        with config_context(assume_finite=True):  # nothing is copied, so that a search need not be kept
+            search = NearestNeighbors(n_neighbors=self.n_neighbors + 1, algorithm="brute").fit(self.points_)
+        distances, nearest = search.kneighbors(X)
         squares = distances**2
         weights = 1 - squares[:, :-1] / squares[:, -1:].clip(1e-12)
         votes = (weights[:, :, None] * np.eye(10)[self.labels_[nearest[:, :-1]]]).sum(axis=1) + self.smoothing
         proba: NDArray[np.float64] = votes / votes.sum(axis=1, keepdims=True)
         return proba
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the search, which holds the points a second time."""
-        return {key: value for key, value in super().__getstate__().items() if key != "search_"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """With the search made anew."""
-        super().__setstate__(state)
-        if hasattr(self, "points_"):
-            self.search_ = NearestNeighbors(n_neighbors=self.n_neighbors + 1, algorithm="brute").fit(self.points_)
-
 
 class PairwiseSVC(_Probable):
-    """RBF support vectors of scikit-learn's SVC, one machine a pair of classes, with probabilities.
+    """scikit-learn's SVC with an RBF kernel, one binary machine for each pair of classes, with probabilities.
 
-    Each machine's margin m says with the probability 1 / (1 + exp(-slope m)) which class of its pair it is; a class
-    is as probable as the product over its nine machines, scaled to sum 1 (coupling as a product of experts; one
-    slope for all). The slope is fitted on digits that a smaller machine, trained on the first third of each class,
-    has not seen. That costs a fifth of one fit; SVC(probability=True) cost five, and leaves scikit-learn.
-    Margins are matrix products over all support vectors at once, some thirty times faster than libsvm's loop.
+    A machine with margin m gives the first class of its pair the probability 1 / (1 + exp(-slope m)). The probability
+    of a class is the product over its nine machines, scaled so that all ten sum to 1 (a product of experts). All
+    machines share one slope, which is fitted on digits that a smaller SVC, trained on the first third of each class,
+    has not seen. This takes a fifth of the time of one fit; SVC(probability=True) took five fits, and is being removed.
+    Margins are computed as matrix products over all support vectors, about thirty times faster than libsvm's loop.
+    `C` and `gamma` are above 0.
     """
 
     def __init__(self, C: float = 1.0, gamma: float = 0.02) -> None:
@@ -88,7 +82,7 @@ class PairwiseSVC(_Probable):
         self.gamma = gamma
 
     def fit(self, X: Floats, y: Labels) -> Self:
-        """Fit; sets `support_vectors_` (m, d), `weights_` (m, 45), `intercept_` (45,) and `slope_`."""
+        """Fit; sets `support_vectors_` (m, d), `weights_` (m, 45), `intercept_` (45,), `slope_`. Raises ValueError."""
         if not self.gamma > 0:
             raise ValueError(f"The setting gamma is above 0, not {self.gamma}.")
         X, y = np.asarray(X, np.float32), np.asarray(y)
@@ -110,7 +104,7 @@ class PairwiseSVC(_Probable):
         self.intercept_ = machine.intercept_
 
     def margins(self, X: Floats) -> NDArray[np.float64]:
-        """The margin of each pair's machine, (n, 45): above 0 for the first class of the pair."""
+        """The margin of each pair's machine for X (n, d): (n, 45), above 0 for the first class of the pair."""
         lengths = (self.support_vectors_**2).sum(axis=1)
         found = np.empty((len(X), len(PAIRS)))
         for start in range(0, len(X), BLOCK):
@@ -127,18 +121,18 @@ class PairwiseSVC(_Probable):
 
 
 class GreyLevels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Pixels from 0 to 1 as the whole numbers from 0 to 255 that they were.
+    """Turn pixels from 0 to 1 back into whole grey levels from 0 to 255.
 
-    Whole numbers leave no room for rounding: a tree's threshold between two of them means the same everywhere.
+    Whole numbers are exact in float32, so a tree's threshold between two of them splits alike on every machine.
     """
 
     def fit(self, X: Floats, y: Labels | None = None) -> Self:  # noqa: ARG002 - scikit-learn passes y
-        """Learn nothing."""
+        """Nothing is learnt; keeps the number of features."""
         self.n_features_in_ = X.shape[1]
         return self
 
     def transform(self, X: Floats) -> NDArray[np.float32]:
-        """Whole numbers float32 (n, 784)."""
+        """Pixels (n, 784) from 0 to 1 -> whole numbers float32 (n, 784) from 0 to 255."""
         levels: NDArray[np.float32] = np.rint(np.asarray(X, np.float32) * 255)
         return levels
 
@@ -146,7 +140,8 @@ class GreyLevels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 class BlockSums(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Sums of grey levels: of each block of 2x2 and of 4x4 pixels, of each row and of each column.
 
-    Boosting looks at every feature for every tree: these 301 say nearly as much as 784 pixels, with less noise.
+    Boosting examines every feature for every tree: these 301 sums carry nearly all the information of the 784 pixels,
+    with less noise.
     """
 
     def fit(self, X: Floats, y: Labels | None = None) -> Self:  # noqa: ARG002 - scikit-learn passes y
@@ -169,7 +164,7 @@ PAIRS = tuple(combinations(range(10), 2))  # in the order of libsvm's machines
 
 
 def pair_signs() -> NDArray[np.float64]:
-    """Which machines speak for (1) and against (-1) which class: (45, 10)."""
+    """1 where a machine votes for a class, -1 where it votes against it, else 0: (45, 10)."""
     signs = np.zeros((len(PAIRS), 10))
     for machine, (first, second) in enumerate(PAIRS):
         signs[machine, first], signs[machine, second] = 1, -1
@@ -183,7 +178,7 @@ def _coupled(margins: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
 
 
 def _best_slope(margins: NDArray[np.float64], y: Labels) -> float:
-    """The slope with the least loss on digits that the machines have not seen."""
+    """The slope with the lowest log loss on digits that the machines were not trained on."""
 
     def loss(log_slope: float) -> float:
         return -float(log_softmax(_coupled(margins, np.exp(log_slope)), axis=1)[np.arange(len(y)), y].mean())
@@ -192,7 +187,7 @@ def _best_slope(margins: NDArray[np.float64], y: Labels) -> float:
 
 
 def _first_third(y: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The first third of each class, and the digits that follow: MNIST's writers mostly stand in a row."""
+    """Indices of the first third of each class and of the rest: MNIST mostly lists the digits of a writer together."""
     order = np.argsort(y, kind="stable")
     counts = np.bincount(y, minlength=10)
     rank = np.empty(len(y), int)

@@ -6,7 +6,7 @@ from mnistry.models.backend import load_keras
 
 
 def dense_network(width: int) -> Any:
-    """784-128-10: the network of every first lesson."""
+    """One hidden layer of `width` units: 784-128-10 by default, the usual first network."""
     layers = load_keras().layers
     images, x = _pixels()
     x = layers.Flatten()(x)  # (n, 784)
@@ -30,7 +30,7 @@ def fast_network(width: int) -> Any:
     """Three convolutions over the inner 24x24 pixels; batch norm on the logits keeps one epoch from being too sure."""
     layers = load_keras().layers
     images, x = _pixels()
-    x = layers.Cropping2D(2)(x)  # 24: what little ink is cut off tells nothing
+    x = layers.Cropping2D(2)(x)  # 24: the border has hardly any ink
     x = _convolution(x, width, size=5, pool=True)  # 10
     x = _convolution(x, 2 * width, pool=True)  # 4
     x = _convolution(x, 4 * width)  # 2
@@ -42,16 +42,16 @@ def fast_network(width: int) -> Any:
 
 
 def deep_network(width: int) -> Any:
-    """Five convolutions with batch norm, the last one over all that is left, then one dense layer."""
+    """Five convolutions with batch norm, the last one over the whole remaining 4x4, then one dense layer."""
     images, x = _deep(width)
     return _model("deep", images, x)
 
 
 def reader_network(width: int) -> Any:
-    """The deep network with a second output, `digit` (n, 1): the probability that it is a digit at all.
+    """The deep network with a second output, `digit` (n, 1): the probability that the image is a digit at all.
 
-    With a width of 16 the filters come in multiples of 16, which ONNX Runtime reads sooner; more of them stand where
-    they are cheap.
+    At width 16 the numbers of filters are multiples of 16, which ONNX Runtime computes faster. Later layers, whose
+    images are small and cheap, have more filters.
     """
     keras = load_keras()
     images, x = _deep(width, (1, 3, 4, 6, 8))
@@ -61,7 +61,7 @@ def reader_network(width: int) -> Any:
 
 
 def _deep(width: int, times: tuple[int, int, int, int, int] = (1, 2, 2, 4, 4)) -> tuple[Any, Any]:
-    """Pooling after the first convolution halves the cost of a network that keeps 26x26 for two, and loses nothing."""
+    """The input, and features (n, width * times[-1]); pooling early halves the cost at the same accuracy."""
     layers = load_keras().layers
     images, x = _pixels()
     filters = [width * factor for factor in times]
@@ -106,7 +106,7 @@ def _pixels() -> tuple[Any, Any]:
 
 
 def _convolution(x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False) -> Any:
-    """Convolution, pooling where asked, batch norm, ReLU; pooling first quarters the work of what follows."""
+    """Convolution, pooling if `pool`, batch norm, ReLU; pooling first quarters the work of the layers after it."""
     layers = load_keras().layers
     x = layers.Conv2D(filters, size, padding=padding, use_bias=False)(x)
     if pool:
@@ -116,7 +116,7 @@ def _convolution(x: Any, filters: int, size: int = 3, padding: str = "valid", po
 
 
 def _model(name: str, images: Any, x: Any) -> Any:
-    """End in ten probabilities, in float32 whatever came before."""
+    """Add the ten probabilities, in float32 also where the layers before are bfloat16."""
     keras = load_keras()
     proba = keras.layers.Dense(10, activation="softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(images, proba, name=name)

@@ -1,4 +1,4 @@
-"""Many pictures: names -> files, files -> readings in their order, readings and labels -> figures."""
+"""Many pictures: find the files that names mean, read them in order, and score the readings against labels."""
 
 import csv
 import os
@@ -19,14 +19,14 @@ from mnistry.settings import MnistryError, quiet_stderr
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")  # how picture files begin
-BEGIN = 64  # bytes by which a picture is told from names
+BEGIN = 64  # bytes that are enough to tell a picture from a list of names
 CHUNK = 32  # pictures that a worker is given at a time
 AHEAD = 4  # chunks that wait for each worker: enough to keep it busy, and memory stays constant
 
 
 @dataclass(frozen=True)
 class NoPicture:
-    """What stands in the place of pictures that a name promised."""
+    """Takes the place of pictures where a name matches none; `reason` says why."""
 
     reason: str
 
@@ -47,9 +47,9 @@ class Result:
 def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator[tuple[str, Source]]:
     """Names on the command line as pictures, each with the name to show.
 
-    A folder stands for the pictures in and below it, sorted; a pattern such as `*.png` for what it matches; `-` for
-    standard input: one picture, or names, one a line. Where a folder or a pattern has no picture, that is told in its
-    place. Raises MnistryError if standard input is closed.
+    A folder means the pictures in and below it, sorted; a pattern such as `*.png` means the files that it matches; `-`
+    means standard input: one picture, or names, one on each line. A folder or pattern without pictures gives a
+    NoPicture. Raises MnistryError if standard input is closed.
     """
     for name in names:
         if not name:
@@ -119,7 +119,7 @@ def label_of(file: str, labels: Mapping[str, str]) -> str | None:
 
 @dataclass
 class Score:
-    """How many pictures with a label were read right, and how many of their digits."""
+    """How many of the pictures with a label were read right, and how many of their digits."""
 
     n: int = 0
     right: int = 0
@@ -128,7 +128,7 @@ class Score:
     without_label: int = 0
 
     def add(self, text: str, label: str | None) -> bool:
-        """Count one picture; whether it was right. A `?` is no digit: it counts where a digit was written."""
+        """Count one picture; returns whether it was read right. An empty label allows `?`, but no digit."""
         if label is None:
             self.without_label += 1
             return True
@@ -162,7 +162,7 @@ def edit_distance(a: str, b: str) -> int:
 
 
 def usual_workers(names: list[str]) -> int:
-    """One process for a few pictures, for starting others takes longer; all cores for a folder of many."""
+    """1 for up to 100 pictures, because starting processes would take longer than reading; else the number of cores."""
     many = len(names) > 100 or any(name and Path(name).is_dir() and sum(1 for _ in islice(os.scandir(name), 101)) > 100
                                    for name in names)  # fmt: skip
     return (os.cpu_count() or 1) if many else 1
@@ -187,7 +187,7 @@ def _from_stdin(stdin: BinaryIO) -> Iterator[tuple[str, Source]]:
 
 
 def _is_text(begin: bytes) -> bool:
-    """Whether names begin like this; every kind of picture has a sign of control within so many bytes."""
+    """Whether this may be the beginning of a list of names: every picture format soon has a control character."""
     return not any(byte < 32 and byte not in b"\t\r\n" for byte in begin)
 
 
@@ -218,7 +218,7 @@ def _some(name: str, files: Iterable[str], otherwise: str) -> Iterator[tuple[str
 
 
 def _read_chunk(reader: Reader, chunk: list[tuple[str, Source]]) -> list[Result]:
-    with quiet_stderr():  # libtiff tells of every oddity
+    with quiet_stderr():  # libtiff reports every oddity
         return [_read_one(reader, name, source) for name, source in chunk]
 
 

@@ -1,4 +1,4 @@
-"""A person's picture -> digits in MNIST form, in reading order, with other ways to part those that touch."""
+"""Find the digits of a picture in reading order, in MNIST form, with alternative ways to split those that touch."""
 
 import itertools
 import math
@@ -41,19 +41,19 @@ __all__ = [
     "views",
 ]
 
-ALONG = 0.7  # of a shape's height or width: what lies so far on the border is the edge of something
-FAINT = 0.5  # of the usual ink: a shape that is fainter in the mean is a stain, a shadow or a line
-LONGEST = 1200  # pixels of the longer side; large digits need no more, and noise takes no longer than it should
-FINE = 100  # pixels of height that are enough to part and to read; what is larger is reduced
-LEAST = 0.1  # of the largest piece of a slice: what is smaller is left of a neighbour
-SCRAP = 0.4  # of a segment's height: a slice that is lower may be left out
+ALONG = 0.7  # of its height or width: a shape that lies along the border so far is the edge of an object
+FAINT = 0.5  # of the usual mean darkness: a fainter shape is a stain, a shadow or a line
+LONGEST = 1200  # pixels of the longer side: enough for large digits, and it bounds the time that noise takes
+FINE = 100  # pixels of height: enough to split and to read; a taller segment is scaled down
+LEAST = 0.1  # of the largest component of a slice: a smaller one is a remnant of a neighbour
+SCRAP = 0.4  # of a segment's height: a lower slice may be left out
 THIN_STROKE = 1.3  # pixels in the 20x20 box; hardly any of MNIST's training digits has thinner ones (1 % below 1.5)
-SLANTED = 1.25  # a stroke's outline counted in steps along the axes, by its true length; 4/pi on the mean of slants
+SLANTED = 1.25  # outline length in steps along the axes divided by true length: 4/pi on average over directions
 
 
 @dataclass(frozen=True)
 class Crop:
-    """One digit: where it stands in the picture, and its MNIST form, uint8 (28, 28)."""
+    """One digit: its box in the picture, (left, top, width, height) in pixels, and its MNIST form, uint8 (28, 28)."""
 
     box: Box
     image: NDArray[np.uint8]
@@ -61,11 +61,11 @@ class Crop:
 
 @dataclass(frozen=True)
 class SegmentationGraph:
-    """A piece of writing cut into `parts` slices from left to right, and what they make.
+    """A segment cut into `parts` slices from left to right, and the digits that runs of slices could be.
 
-    `crops[i, j]` is what the slices from i up to j (exclusive) make; what can be no digit is missing. `crossed[k]` is
-    how many strokes the cut between slices k and k + 1 goes through, `scraps` are slices too low to be a digit, such
-    as a dash.
+    `crops[i, j]` is the crop of the slices from i up to j (exclusive), and is missing where that cannot be a digit.
+    `crossed[k]` is the number of strokes that the cut between slices k and k + 1 crosses. `scraps` are the slices too
+    low to be a digit, such as a dash.
     """
 
     parts: int
@@ -76,11 +76,11 @@ class SegmentationGraph:
 
 @dataclass(frozen=True)
 class Segment:
-    """A connected piece of writing: one digit, `whole`, or some that touch.
+    """A connected piece of writing: one digit, `whole`, or several that touch.
 
-    `ink` is its own, cut out of the picture; `stroke` is the usual width of strokes there; `crop` brings a part of the
-    ink, of the same shape, to MNIST form. `joined` is this and the next one in the row as one digit, such as a 4 of two
-    strokes, where they are near enough for that.
+    `ink` (height, width), from 0 to 1, is its own ink; `stroke` is its usual stroke width in pixels; `crop` turns a
+    part of the ink, in an array of the same shape, into MNIST form. `joined` is this segment and the next in the row as
+    one digit, such as a 4 of two strokes, if they are near enough.
     """
 
     whole: Crop
@@ -90,7 +90,7 @@ class Segment:
     joined: "Segment | None" = None
 
     def slices(self) -> SegmentationGraph | None:
-        """The ways to part it, or None where it is too narrow for two digits."""
+        """The ways to split it, or None if it is too narrow for two digits."""
         cuts = propose_cuts(self.ink, self.stroke)
         if not cuts:
             return None
@@ -109,7 +109,7 @@ class Segment:
 
 
 def find_digits(source: Source) -> list[Crop]:
-    """Find the digits of a picture, in reading order, without parting those that touch; empty where there is no ink.
+    """Find the digits of a picture, in reading order, without splitting those that touch; empty if there is no ink.
 
     `source` is a path, the bytes of a file, a Pillow image or an array: (height, width) or (height, width, 3 or 4),
     bool, uint8, uint16 or float from 0 to 1. Raises PictureError.
@@ -207,7 +207,7 @@ class _Page:
 
 
 def _of_strokes(components: Components, ink: Ink) -> Mask:
-    """Which pieces are neither faint nor, in photos, the edge of something on the border."""
+    """Mark the components (n,) that are not faint and, in photos, not the edge of an object at the border."""
     means = components.means(ink)
     kept: Mask = means >= FAINT * np.average(means, weights=components.area)
     if min(ink.shape) >= SMALLEST_PHOTO:
@@ -231,7 +231,7 @@ def _height(mask: Mask) -> int:
 
 
 def _without_scraps(mask: Mask) -> Mask:
-    """A part of a segment without what a cut left of its neighbours."""
+    """A part of a segment without the remnants of its neighbours that a cut left."""
     components = find_components(mask)
     if components.n < 2:
         return mask
@@ -249,15 +249,15 @@ def _may_be_digit(mask: Mask, height: int) -> bool:
 
 
 def _usual_stroke(components: Components) -> float:
-    """The width that most strokes have: a median over runs, of which flat strokes have few."""
+    """Median length in pixels of the horizontal runs of ink; horizontal strokes have few, long runs."""
     large = components.area[components.labels] >= components.area.max() / 10
     return float(quantile((components.ends - components.starts)[large], 0.5))
 
 
 def thickened(ink: Ink) -> Ink:
-    """Widen the strokes of one digit where they would be thinner than MNIST's thinnest after scaling.
+    """Widen the strokes of a digit that would be thinner than MNIST's thinnest after scaling: they would fade.
 
-    `ink` is (height, width) from 0 to 1, cut out tightly. A line of one pixel on a large canvas would otherwise fade.
+    `ink` is (height, width) from 0 to 1, cropped tightly; the result is larger on each side by what was added.
     """
     missing = THIN_STROKE * max(ink.shape) / BOX - stroke_width(ink)
     if missing <= 0:
@@ -270,7 +270,7 @@ def thickened(ink: Ink) -> Ink:
 
 
 def stroke_width(ink: Ink) -> float:
-    """Mean width of the strokes in pixels: twice the area by the outline, whatever their softness."""
+    """Mean stroke width in pixels of `ink` (height, width), from 0 to 1: twice its area by its outline's length."""
     outline = np.abs(ink[1:] - ink[:-1]).sum() + np.abs(ink[:, 1:] - ink[:, :-1]).sum()
     outline += ink[0].sum() + ink[-1].sum() + ink[:, 0].sum() + ink[:, -1].sum()  # against the paper around
     return float(2 * ink.sum() / (outline / SLANTED)) if outline else 0.0

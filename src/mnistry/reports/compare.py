@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from mnistry.reports.comparison_page import PICTURES, draw, render
 from mnistry.reports.figures import save_png
 from mnistry.reports.statistics import Comparison, measure
 from mnistry.settings import MnistryError, Settings
+from mnistry.training.plan import PlannedRun, identity
 from mnistry.training.processes import PATIENCE, Child
 from mnistry.training.runs import Run, find_finished, open_run, write_json, writing
-from mnistry.training.train import identity
 
 Callback = Callable[[str], None]
 MOST_SEEDS = 1000
@@ -25,15 +24,6 @@ MOST_SEEDS = 1000
 
 class TrainingFailedError(MnistryError):
     """A training that ended without a run; the text says why."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A recipe with one seed, and its run where that is finished already."""
-
-    recipe: Recipe
-    seed: int
-    run: Run | None
 
 
 def compare(
@@ -100,12 +90,12 @@ def train_missing(
             try:
                 if one.run is None:
                     number = missing.index(one) + 1
-                    tell_all(f"Training {one.recipe.name}, seed {one.seed} ({number} of {len(missing)})")
+                    tell_all(f"Training {one} ({number} of {len(missing)})")
                 run = one.run or train_apart(one.recipe, one.seed, data.name, settings, callback is not None)
                 runs.setdefault(one.recipe.name, []).append(run)
             except TrainingFailedError as problem:
                 failed[one.recipe.name] = str(problem)
-                tell_all(f"{one.recipe.name}, seed {one.seed}, failed: {problem}")
+                tell_all(f"{one}, failed: {problem}")
     except (KeyboardInterrupt, SystemExit):
         kept = {(run.info["recipe"], run.info["seed"]) for theirs in runs.values() for run in theirs}
         kept |= {(one.recipe.name, one.seed) for one in planned if one.run}

@@ -32,7 +32,7 @@ IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
 
 
 def to_onnx(classifier: Any, metadata: Mapping[str, str] | None = None) -> bytes:
-    """The ONNX file of a fitted classifier: `images` uint8 [n, 28, 28] -> `probabilities` float32 [n, 10]."""
+    """A fitted classifier as ONNX: images uint8 [n, 28, 28] -> float32 probabilities [n, 10]; digit [n, 1] if any."""
     if isinstance(classifier, NeuralClassifier):
         model = _from_keras(classifier)
     elif onnx_graphs.can_write(classifier.estimator_):
@@ -155,7 +155,7 @@ def _from_keras(classifier: NeuralClassifier) -> Any:
 
 
 def export_elsewhere(keras_file: Path, onnx_file: Path) -> None:
-    """Export a saved model in a process of its own on TensorFlow: Keras' way to ONNX that needs nothing more.
+    """Export a saved Keras model in a process that runs Keras on TensorFlow, the back end that can write ONNX.
 
     Raises MnistryError if that process fails.
     """
@@ -181,7 +181,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 
 def _from_sklearn(classifier: Any) -> Any:
-    """skl2onnx converts what works on X (n, 784); the way from images to X is put before it."""
+    """skl2onnx converts the estimator on X (n, 784); nodes that turn images into X are inserted before it."""
     from skl2onnx import to_onnx as convert
 
     example = flat(np.zeros((1, 28, 28), np.uint8))

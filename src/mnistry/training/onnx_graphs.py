@@ -1,4 +1,4 @@
-"""ONNX graphs of classical estimators, written node by node where skl2onnx has none, or a slow and large one."""
+"""ONNX graphs of classical estimators, built node by node where skl2onnx has no converter or a slow, large one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ BRANCHES = {"true": "nodes_truenodeids", "false": "nodes_falsenodeids"}  # left 
 
 
 class Graph:
-    """Nodes and constants under way; `add` and `constant` return the name of what they made."""
+    """A graph under construction; `add` and `constant` return the name of the tensor that they add."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -32,13 +32,13 @@ class Graph:
         return names if outputs > 1 else names[0]
 
     def constant(self, value: ArrayLike, kind: type = np.float32) -> str:
-        """Keep an array as it is, of one kind of number."""
+        """Add an array as a constant of the type `kind`; returns its name."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value, kind), name))
         return name
 
     def pixels(self, values: Floats) -> str:
-        """Keep pixels from 0 to 1, in a quarter of the space as the grey levels that they are, if they all are."""
+        """Add pixels from 0 to 1 as a constant: as uint8 grey levels, a quarter of the size, if that is exact."""
         levels = np.rint(values * 255)
         if not np.array_equal(levels.astype(np.float32) * np.float32(1 / 255), values):
             return self.constant(values)

@@ -24,7 +24,7 @@ from mnistry.settings import MnistryError, resolved
 MANIFEST = "manifest.json"
 PARTS = {"run.json", "history.csv", "metrics.json", "model.onnx", "test_probabilities.npy"}
 INFO = ("recipe", "summary", "settings", "seed", "dataset", "dataset_sha256", "split", "split_seed", "n", "parameters")
-STALE = 24 * 3600  # seconds after which what a killed process left is swept away
+STALE = 24 * 3600  # seconds after which the leftovers of a killed process are deleted
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def find_run(name: str, root: Path) -> Run:
 def find_finished(root: Path, wanted: Mapping[str, Any], tell: Callable[[str], None] | None = None) -> Run | None:
     """The run under `root` whose run.json has all that is wanted (see `training.identity`), or None.
 
-    Of several the one finished first, so that nobody can choose among them by what they reached. A run that is older
-    than one of its settings had it at its default. A damaged run is passed over, and `tell` is given the reason.
+    If there are several, it is the one that finished first, so that a comparison cannot pick the best of them. A run
+    from before a setting existed counts as having its default. A damaged run is skipped, and `tell` gets the reason.
     """
-    wanted = json.loads(json.dumps(dict(wanted)))  # as it reads after the way through a file
+    wanted = json.loads(json.dumps(dict(wanted)))  # as run.json would hold it
     later = {key: NEURAL[key].default for key in NEURAL.keys() & wanted.get("settings", {})}
     found = []
     for path in root.glob("*/run.json"):
@@ -141,7 +141,7 @@ def find_finished(root: Path, wanted: Mapping[str, Any], tell: Callable[[str], N
 
 
 def free_name(name: str, root: Path) -> Path:
-    """The folder for a new run: the name, or with the first free number behind it."""
+    """A folder under `root` that does not exist yet: `name`, or `name-2`, `name-3` and so on."""
     folder, number = root / name, 2
     while folder.exists():
         folder, number = root / f"{name}-{number}", number + 1
@@ -150,7 +150,7 @@ def free_name(name: str, root: Path) -> Path:
 
 @dataclass
 class Draft:
-    """A run that is being written: fill `path`; `folder` is where it stands in the end."""
+    """A run that is being written: fill the folder `path`, which becomes `folder` when it is complete."""
 
     path: Path
     folder: Path
@@ -158,11 +158,11 @@ class Draft:
 
 @contextmanager
 def writing(folder: Path, replace: bool = False) -> Iterator[Draft]:
-    """Give an empty folder to fill; when the block ends well it takes its manifest and stands at `folder`.
+    """Yield an empty folder to fill; when the block ends without an error, it gets its manifest and moves to `folder`.
 
-    With `replace` the folder may exist: the draft then holds its files, and the old one goes when the new one
-    stands. A file is to be written anew, never changed in place. Without it, if somebody else has taken the name
-    meanwhile, the draft stands under the next free one. When the block fails nothing is left behind.
+    With `replace`, `folder` may exist: the draft then begins with its files and replaces it at the end. Write a file
+    anew, never change it in place. Without `replace`, if another process has taken the name meanwhile, the draft
+    moves to the next free name. When the block fails, nothing is left behind.
     Raises MnistryError.
     """
     folder = resolved(folder)
@@ -188,7 +188,7 @@ def writing(folder: Path, replace: bool = False) -> Iterator[Draft]:
 
 
 def check_manifest(folder: Path) -> dict[str, str]:
-    """The sha256 of each file by name; raises MnistryError unless every file is there and has its own."""
+    """The SHA-256 of each file by name; raises MnistryError unless every file exists and has the hash listed."""
     if not folder.is_dir():
         raise MnistryError(f"{folder} is no folder: expected the folder of a finished run.")
     if not (folder / MANIFEST).is_file():
@@ -253,7 +253,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _place(new: Path, folder: Path) -> Path:
-    """Put the new folder at its name or, if that was taken meanwhile, at the next free one."""
+    """Move the new folder to its name or, if that was taken meanwhile, to the next free one."""
     while True:
         target = folder if not folder.exists() or _is_empty(folder) else free_name(folder.name, folder.parent)
         try:
@@ -275,7 +275,7 @@ def _write_manifest(folder: Path) -> None:
 
 
 def _swap(new: Path, folder: Path) -> None:
-    """Put the new folder where the old one stands; only then delete the old one."""
+    """Replace the old folder by the new one, and only then delete the old one."""
     old = new.with_suffix(".old")
     folder.rename(old)
     try:
