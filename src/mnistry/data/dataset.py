@@ -113,12 +113,12 @@ def _digits() -> Dataset:
     Source: UCI Optical Recognition of Handwritten Digits, as scikit-learn's load_digits bundles it.
     """
     try:
-        images, labels = (part.copy() for part in _enlarged_digits())
+        images, labels = _enlarged_digits()
     except ImportError as problem:
         raise MnistryError(
             "The data set digits is part of scikit-learn, which is not installed: pip install 'mnistry[train]'."
         ) from problem
-    test = len(images) * 4 // 5
+    images, labels, test = images.copy(), labels.copy(), len(images) * 4 // 5  # the cached ones stay as they are
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     return Dataset(
         "digits", "none", 0, digest,
