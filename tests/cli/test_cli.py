@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from conftest import LONG, ROOT
-from mnistry.settings import install_hint
+from mnistry.settings import MnistryError, install_hint
 
 EXAMPLES = ROOT / "examples" / "pictures"
 DIGITS = ("--dataset", "digits")
@@ -132,6 +132,54 @@ def test_evaluate_prints_the_report_and_the_matrix(command, dense_run):
     assert code == 0
     assert "Classification report" in out
     assert "Confusion matrix" in out
+
+
+def test_evaluate_measures_spoilt_digits_once_and_keeps_that_in_the_run(command, dense_run, tmp_path: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(dense_run.folder, folder)
+    code, out, _ = command("evaluate", folder, "--corruptions")
+    assert code == 0
+    assert "zigzag" in out
+    assert "of the spoilt digits are right, the mean of the fifteen" in out
+    kept = (folder / "corruptions.json").stat().st_mtime_ns
+    figures = strict(command("evaluate", folder, "--corruptions", "--json")[1])
+    assert (folder / "corruptions.json").stat().st_mtime_ns == kept
+    assert len(figures["corruptions"]["corruptions"]) == 15
+    assert figures["accuracy"] == dense_run.metrics["accuracy"]
+
+
+def test_spoilt_digits_are_shown_also_where_nothing_can_be_kept(command, dense_run, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise MnistryError("The disk is full.")
+
+    monkeypatch.setattr("mnistry.training.robustness.keep", full)
+    monkeypatch.setattr("mnistry.training.robustness.measure", lambda *_: {"n": 360})
+    code, out, err = command("evaluate", dense_run.folder, "--corruptions", "--json")
+    assert code == 0
+    assert strict(out)["corruptions"]["n"] == 360
+    assert "The disk is full." in err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mnist")
+def test_evaluate_and_the_report_tell_who_is_read_worst_and_best(command, tmp_path: Path):
+    folder = tmp_path / "run"
+    assert command("train", "logistic", "--dataset", "mnist", "--set", "max_iter=2", "--out", folder)[0] == 0
+    code, out, _ = command("evaluate", folder, "--writers")
+    assert code == 0
+    assert "Writers whose test digits are read worst" in out
+    assert "of 297 writers are read without a mistake" in out
+    assert command("report", folder)[0] == 0
+    page = (folder / "report.html").read_text("utf-8")
+    assert "297 people who wrote the test digits" in page
+    assert len(re.findall(r"(Student|Employee) \d+: \d+ of \d+ right", page)) == 5
+    assert 'class="bad"' in page
+    assert len(re.findall(r"(?:student|employee) \d+ \(\d+ of \d+\)", page)) == 3
+
+
+def test_nobody_knows_who_wrote_the_stand_ins_digits(command, dense_run):
+    code, _, err = command("evaluate", dense_run.folder, "--writers")
+    assert (code, "It is not recorded who wrote the test digits of digits" in err) == (2, True)
 
 
 def test_read_prints_a_line_a_picture(command):

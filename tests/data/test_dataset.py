@@ -12,7 +12,7 @@ import pytest
 from mnistry.data import sources
 from mnistry.data.dataset import FallbackWarning, load
 from mnistry.data.download import DownloadError
-from mnistry.data.sources import FILES, WRITERS, DatasetUnavailableError, fetch, read_idx, writers_table
+from mnistry.data.sources import FILES, TEST_WRITERS, WRITERS, DatasetUnavailableError, fetch, read_idx, writers_table
 from mnistry.settings import MnistryError, Settings
 
 NAMES = [file.name + ".gz" for file in FILES.values()]
@@ -68,6 +68,11 @@ def test_the_writers_split_shares_no_writer_and_balances_the_two_groups(mnist: P
     assert students == pytest.approx(0.5, abs=0.02)
     assert len(held_back) == pytest.approx(6000, abs=200)
     assert len(data.train_labels) == 60000 - len(held_back)
+
+
+def test_the_table_of_test_writers_is_that_of_the_test_digits(mnist: Path):
+    table = read_idx(mnist / (TEST_WRITERS.name + ".gz"), TEST_WRITERS)
+    assert (table[:10000, 0] == load("mnist").test_labels).all()
 
 
 def test_uncompressed_files_and_kerass_archive_will_do(mnist: Path, tmp_path: Path):
@@ -237,6 +242,8 @@ def test_nobody_knows_the_stand_ins_writers(tmp_path: Path):
 def test_the_writers_table_is_wanted_offline_in_one_sentence(tmp_path: Path):
     with pytest.raises(MnistryError, match=r"qmnist-train-labels-idx2-int.gz.*MNISTRY_OFFLINE"):
         writers_table(offline(tmp_path), None)
+    with pytest.raises(MnistryError, match=r"qmnist-test-labels-idx2-int.gz.*MNISTRY_OFFLINE"):
+        writers_table(offline(tmp_path), None, TEST_WRITERS)
 
 
 @pytest.mark.parametrize("validation", [-0.1, 1.0, 7, "students", float("nan"), None, [0.1], 1j])

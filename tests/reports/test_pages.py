@@ -17,6 +17,7 @@ from PIL import Image
 
 from conftest import ROOT
 from mnistry.data.dataset import load
+from mnistry.data.mnist_c import CORRUPTIONS
 from mnistry.reading.reader import Digit, Reader, Reading
 from mnistry.reports import pages
 from mnistry.reports.comparison_page import draw
@@ -26,6 +27,7 @@ from mnistry.reports.report import write_report
 from mnistry.reports.statistics import Comparison
 from mnistry.reports.study_page import write_study_report
 from mnistry.settings import Settings
+from mnistry.training import robustness
 from mnistry.training.runs import Run, open_run, writing
 from mnistry.training.search.study import find_store
 from mnistry.training.search.tune import Tuned
@@ -115,6 +117,19 @@ def report_page(dense_run: Run, tmp_path_factory: pytest.TempPathFactory) -> str
         (draft.path / "run.json").unlink()
         (draft.path / "run.json").write_text(json.dumps(dense_run.info | {"summary": EVIL}))
     return write_report(open_run(folder)).read_text("utf-8")
+
+
+def test_the_report_shows_spoilt_digits_once_they_are_measured(dense_run: Run, report_page: str, tmp_path: Path):
+    assert "evaluate RUN --corruptions" in report_page
+    shutil.copytree(dense_run.folder, tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    rows = [{"name": name, "about": "", "accuracy": 0.9, "errors": 36} for name in CORRUPTIONS]
+    robustness.keep(run, {"n": 360, "clean": 0.97, "mean": 0.9, "corruptions": rows})
+    page = write_report(run).read_text("utf-8")
+    assert "evaluate RUN --corruptions" not in page
+    assert page.count('<img class="strip"') == 15
+    assert "accuracy on spoilt digits: " in page
+    assert (run.folder / "corruptions.png").is_file()
 
 
 @pytest.fixture(params=["study", "reading", "comparison", "report"])

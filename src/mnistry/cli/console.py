@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+WORST_WRITERS, BEST_WRITERS = 10, 5  # in the tables
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 PART_NAMES = {
     "hsf4": "first half, by students (hsf4)",
@@ -145,6 +146,21 @@ def tuning_bar(recipe: str, quiet: bool) -> Iterator[Callable[[Any], None] | Non
 
 
 @contextmanager
+def steps_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """Give a function to call before each step: how many are done, of how many, and the name of the next."""
+    if quiet:
+        yield None
+        return
+    with _progress(FIGURES) as bar:
+        task = bar.add_task(what, total=None, figures="")
+
+        def tell(done: int, steps: int, name: str) -> None:
+            bar.update(task, total=steps, completed=done, figures=f"{done}/{steps}  {name}")
+
+        yield tell
+
+
+@contextmanager
 def counting_bar(what: str, quiet: bool) -> Iterator[Callable[[], None]]:
     """Give a function to call when one more is done.
 
@@ -216,6 +232,42 @@ def evaluation(figures: Mapping[str, Any]) -> None:
         confusion.add_row(str(digit), *(_cell(n, k == digit) for k, n in enumerate(counts)))
     console.print(report)
     console.print(confusion)
+
+
+def corruptions(figures: Mapping[str, Any]) -> None:
+    """How digits are read that are spoilt in the ways of MNIST-C, the worst last."""
+    title = "Spoilt test digits (MNIST-C)"
+    rows = Table("corruption", "what it does", title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("right", "95 % interval", "errors"):
+        rows.add_column(name, justify="right", no_wrap=True)
+    for row in sorted(figures["corruptions"], key=lambda row: -row["accuracy"]):
+        interval = " to ".join(f"{100 * end:.2f}" for end in row["accuracy_interval"])
+        rows.add_row(row["name"], row["about"], f"{row['accuracy']:.2%}", interval, str(row["errors"]))
+    stdout().print(rows)
+    _line(
+        f"[bold]{figures['mean']:.2%}[/] of the spoilt digits are right, the mean of the fifteen; "
+        f"{figures['clean']:.2%} as they are."
+    )
+
+
+def writers(figures: Mapping[str, Any]) -> None:
+    """Whose digits are read worst and best."""
+    found = figures["writers"]
+    worst = [row for row in found if row["errors"]][:WORST_WRITERS]
+    best = found[len(worst) :][::-1][:BEST_WRITERS]
+    for title, some in (("Writers whose test digits are read worst", worst), ("and best", best)):
+        if not some:
+            continue
+        rows = Table("writer", "group", title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("right", "95 % interval", "errors", "of"):
+            rows.add_column(name, justify="right", no_wrap=True)
+        for row in some:
+            interval = " to ".join(f"{100 * end:.1f}" for end in row["accuracy_interval"])
+            rows.add_row(
+                str(row["writer"]), row["group"], f"{row['accuracy']:.1%}", interval, str(row["errors"]), str(row["n"])
+            )
+        stdout().print(rows)
+    _line(f"{figures['without_mistake']} of {figures['n']} writers are read without a mistake.")
 
 
 def recipes(table: list[dict[str, Any]], in_full: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mnistry.cli.arguments import DONE, changes, find_run, print_json, run_argument, shown, training_arguments
 from mnistry.cli.tune import find_source
-from mnistry.settings import Settings
+from mnistry.settings import MnistryError, Settings
 
 
 def fetch(options: argparse.Namespace) -> int:
@@ -88,24 +88,65 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `evaluate` takes."""
     run_argument(parser)
     parser.add_argument("--again", action="store_true", help="measure the ONNX file on the test digits once more")
+    parser.add_argument(
+        "--corruptions", action="store_true", help="how test digits are read that are spoilt in MNIST-C's fifteen ways"
+    )
+    parser.add_argument(
+        "--writers", action="store_true", help="how each writer's test digits are read, the worst first"
+    )
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Show how good a run is: the figures measured once after its training, or --again with its ONNX file."""
+    from mnistry.cli import console
+
     run = find_run(options.run)
     figures = run.metrics
     if options.again:
         from mnistry.training.train import evaluate
 
         figures = evaluate(run)
+    more = _corruptions(run, options) if options.corruptions else {}
+    more |= _writers(run, options) if options.writers else {}
     if options.json:
-        print_json({"run": str(run.folder), "recipe": run.info["recipe"], **figures})
-    else:
-        from mnistry.cli import console
-
+        print_json({"run": str(run.folder), "recipe": run.info["recipe"], **figures, **more})
+        return DONE
+    if not more:
         console.evaluation(figures)
-        console.results(shown(run.folder), figures)
+    if options.writers:
+        console.writers(more["writers"])
+    if options.corruptions:
+        console.corruptions(more["corruptions"])
+    console.results(shown(run.folder), figures)
     return DONE
+
+
+def _corruptions(run: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """What MNIST-C's corruptions do to a run's accuracy: as it is kept in the run, or measured and then kept there."""
+    from mnistry.cli import console
+    from mnistry.data.dataset import load
+    from mnistry.training import robustness
+
+    found = None if options.again else robustness.kept(run)
+    if found is None:
+        with console.steps_bar("corruptions", options.quiet) as tell:
+            found = robustness.measure(run, load(run.info["dataset"]), tell)
+        try:
+            robustness.keep(run, found)
+        except MnistryError as problem:  # what was measured is shown all the same
+            console.notice(f"The figures are not kept in the run. {problem}")
+    return {"corruptions": found}
+
+
+def _writers(run: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """How the digits of each writer are read."""
+    from mnistry.cli import console
+    from mnistry.data.dataset import load
+    from mnistry.training import robustness
+
+    with console.download_bar(options.quiet) as tell:
+        data = load(run.info["dataset"], progress=tell)
+        return {"writers": robustness.by_writer(run, data, Settings.from_environment(), tell)}
 
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:

@@ -64,11 +64,17 @@ FILES = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
 }  # fmt: skip
-# Who wrote each training digit: facebookresearch/qmnist (BSD). Columns: class, NIST partition, writer, ...
+# Who wrote each digit: facebookresearch/qmnist (BSD). Columns: class, NIST partition, writer, ...
 WRITERS = File(
     "qmnist-train-labels-idx2-int", (60000, 8), ">i4", 463024,
     "2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f",
     "bb1b6e1ec7b04fd5696f1ed50b5f58f8ef195118edd5c93c81783df9740b8ac5",
+)  # fmt: skip
+# Of its 60 000 test digits the first 10 000 are MNIST's.
+TEST_WRITERS = File(
+    "qmnist-test-labels-idx2-int", (60000, 8), ">i4", 526800,
+    "9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",
+    "92d0ccb8c25f9c6534270fb4be7e1d24a1c6d315edfc8a638bfbd31c70f362dd",
 )  # fmt: skip
 KERAS_FILE = "mnist.npz"
 KERAS_KEYS = dict(zip(FILES, ("x_train", "y_train", "x_test", "y_test"), strict=True))
@@ -230,18 +236,18 @@ def _unavailable(settings: Settings, tried: list[str]) -> DatasetUnavailableErro
     )
 
 
-def writers_table(settings: Settings, progress: Progress | None) -> NDArray[np.int32]:
-    """QMNIST's table of who wrote what: (60000, 8)."""
+def writers_table(settings: Settings, progress: Progress | None, file: File = WRITERS) -> NDArray[np.int32]:
+    """QMNIST's table of who wrote what, WRITERS or TEST_WRITERS: (60000, 8). Raises MnistryError."""
     for folder in (settings.data, settings.cache):
-        path = _find(folder, WRITERS) if folder else None
+        path = _find(folder, file) if folder else None
         if path:
             with suppress(OSError, ValueError):
-                return read_idx(path, WRITERS).astype(np.int32)
-    name = WRITERS.name + ".gz"
+                return read_idx(path, file).astype(np.int32)
+    name = file.name + ".gz"
     if settings.offline:
         raise MnistryError(
-            f"The split by writers needs {name} of facebookresearch/qmnist in {settings.cache} or MNISTRY_DATA: "
-            "it is not there (or damaged), and MNISTRY_OFFLINE forbids to fetch it."
+            f"Who wrote which digit stands in {name} of facebookresearch/qmnist: it is neither in {settings.cache} nor "
+            "in MNISTRY_DATA (or it is damaged), and MNISTRY_OFFLINE forbids to fetch it."
         )
-    _download(settings.cache, name, WRITERS_MIRRORS, WRITERS.size, WRITERS.sha256, progress)
-    return read_idx(settings.cache / name, WRITERS).astype(np.int32)
+    _download(settings.cache, name, WRITERS_MIRRORS, file.size, file.sha256, progress)
+    return read_idx(settings.cache / name, file).astype(np.int32)

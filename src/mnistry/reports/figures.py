@@ -154,6 +154,46 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def robustness(accuracies: Mapping[str, float], clean: float) -> Figure:
+    """The accuracy on digits that are spoilt, a bar a corruption, the best first; a line: as they are."""
+    ordered = sorted(accuracies.items(), key=lambda item: item[1])
+    told = ", ".join(f"{name} {share:.1%}" for name, share in reversed(ordered))
+    figure, axes = _figure(
+        5.0, 0.8 + 0.26 * len(ordered), f"accuracy on spoilt digits: {told}; as they are {clean:.1%}"
+    )
+    axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=BLUE, height=0.7)
+    axes.axvline(100 * clean, color=ORANGE, lw=1.5, label=f"as they are ({clean:.2%})")
+    for place, (_, share) in enumerate(ordered):
+        inside = share > 0.2  # white on the bar, or beside a short one
+        axes.text(100 * share + (-1 if inside else 1), place, f"{100 * share:.1f}", va="center", fontsize=8,
+                  ha="right" if inside else "left", color="white" if inside else TEXT)  # fmt: skip
+    axes.set(xlabel="right, %", xlim=(0, 100))
+    axes.tick_params(axis="y", length=0)
+    _legend(figure)
+    return figure
+
+
+def writers(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """How many writers are read with how many mistakes; `rows` are those of `training.robustness.by_writer`."""
+    most = max(row["errors"] for row in rows)
+    counts = {group: np.bincount([row["errors"] for row in rows if row["group"] == group], minlength=most + 1)
+              for group in ("student", "employee")}  # fmt: skip
+    total = np.sum(list(counts.values()), axis=0)
+    told = ", ".join(f"{n} with {k}" for k, n in enumerate(total) if n)
+    figure, axes = _figure(5.0, 2.6, f"writers by the mistakes in their digits: {told}")
+    bottom = np.zeros(most + 1)
+    for (group, n), colour in zip(counts.items(), (ORANGE, BLUE), strict=True):
+        axes.bar(range(most + 1), n, bottom=bottom, color=colour, width=0.75, label=f"{group}s ({n.sum()})")
+        bottom += n
+    for k, n in enumerate(total):
+        if n:
+            axes.text(k, n, str(n), ha="center", va="bottom", fontsize=8, color=TEXT)
+    axes.set(xlabel="mistakes in a writer's digits", ylabel="writers")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _legend(figure)
+    return figure
+
+
 def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> Figure:
     """Each recipe's mean accuracy, with its spread, against one of its other figures; both axes logarithmic.
 

@@ -1,6 +1,8 @@
 """A finished run as a page to look at: report.html, one self-contained file, and its pictures as PNG files."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mnistry.data.dataset import Dataset, load
+from mnistry.data.mnist_c import corrupted
 from mnistry.reading.reader import Reader
 from mnistry.reading.saliency import occlusion, overlay
 from mnistry.reports import figures, pages
-from mnistry.settings import MnistryError
-from mnistry.training.runs import Run, writing
+from mnistry.settings import MnistryError, Settings
+from mnistry.training import robustness
+from mnistry.training.runs import Run, check_data, writing
 
 RANDOM = 15  # predictions in the grid
 WORST = 25  # mistakes in the PNG; the page shows every one
+WORST_WRITERS, BEST_WRITERS = 5, 3  # who are named; the digits of the worst are shown
 EXPLAINED = 60  # mistakes with a picture that says why: each takes a twentieth of a second
 
 
@@ -27,11 +32,16 @@ def write_report(run: Run, data: Dataset | None = None) -> Path:
     The data set of the run is loaded for the digits that are shown. Raises MnistryError.
     """
     data = data or load(run.info["dataset"], _split(run), run.info["split_seed"])
-    if data.sha256 != run.info["dataset_sha256"]:
-        raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
-    proba = run.test_probabilities
+    check_data(run, data)
+    proba, spoilt, writers = run.test_probabilities, robustness.kept(run), _writers(run, data)
     pictures = draw(run, data, proba)
-    page = render(run, data, proba, {name: figures.to_svg(figure) for name, figure in pictures.items()})
+    if spoilt:
+        accuracies = {row["name"]: row["accuracy"] for row in spoilt["corruptions"]}
+        pictures["corruptions"] = figures.robustness(accuracies, spoilt["clean"])
+    if writers:
+        pictures["writers"] = figures.writers(writers["writers"])
+    svg = {name: figures.to_svg(figure) for name, figure in pictures.items()}
+    page = render(run, data, proba, svg, spoilt, writers)
     with writing(run.folder, replace=True) as draft:
         for name, figure in pictures.items():
             figures.save_png(figure, draft.path / f"{name}.png")
@@ -59,8 +69,15 @@ def draw(run: Run, data: Dataset, proba: NDArray[np.float32]) -> dict[str, Figur
     return drawn
 
 
-def render(run: Run, data: Dataset, proba: NDArray[np.float32], svg: Mapping[str, str]) -> str:
-    """The page as HTML."""
+def render(
+    run: Run,
+    data: Dataset,
+    proba: NDArray[np.float32],
+    svg: Mapping[str, str],
+    spoilt: Mapping[str, Any] | None = None,
+    writers: Mapping[str, Any] | None = None,
+) -> str:
+    """The page as HTML; `spoilt` and `writers` are what `training.robustness` has found, where that is known."""
     return pages.render(
         "report",
         info=run.info,
@@ -68,6 +85,10 @@ def render(run: Run, data: Dataset, proba: NDArray[np.float32], svg: Mapping[str
         history=run.history,
         svg=svg,
         mistakes=_mistakes(run, data, proba),
+        spoilt=spoilt and {**spoilt, "corruptions": _with_pictures(spoilt["corruptions"], data)},
+        writers=writers,
+        worst=_worst(writers["writers"], data, proba) if writers else [],
+        best=writers["writers"][::-1][:BEST_WRITERS] if writers else [],
         explained=EXPLAINED,
     )
 
@@ -88,6 +109,30 @@ def _mistakes(run: Run, data: Dataset, proba: NDArray[np.float32]) -> list[dict[
         }
         for mistake, why in zip_longest(mistakes, reasons)
     ]
+
+
+def _with_pictures(corruptions: list[dict[str, Any]], data: Dataset) -> list[dict[str, Any]]:
+    """Each corruption, the one read best first, with a picture of what it does to some digits."""
+    some = data.test_images[[int(np.argmax(data.test_labels == k)) for k in (0, 1, 2)]]
+    rows = [row | {"picture": figures.digit_png(np.hstack(list(corrupted(some, row["name"]))))} for row in corruptions]
+    return sorted(rows, key=lambda row: -row["accuracy"])
+
+
+def _writers(run: Run, data: Dataset) -> dict[str, Any] | None:
+    """How each writer's digits were read, where the table of writers is on this machine already."""
+    with suppress(MnistryError):
+        return robustness.by_writer(run, data, replace(Settings.from_environment(), offline=True))
+    return None
+
+
+def _worst(rows: list[dict[str, Any]], data: Dataset, proba: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """The writers who are read worst, with all their digits: picture, truth and what was read."""
+    read = proba.argmax(axis=1)
+    return [
+        row | {"digits": [(figures.digit_png(data.test_images[i]), int(data.test_labels[i]), int(read[i]))
+                          for i in row["indices"]]}
+        for row in rows[:WORST_WRITERS] if row["errors"]
+    ]  # fmt: skip
 
 
 def _predictions(data: Dataset, proba: NDArray[np.float32], index: NDArray[np.integer[Any]]) -> Figure:

@@ -39,7 +39,7 @@ def evaluate(
     bins = reliability(proba, y)
     return {
         "n": len(y),
-        **_accuracy(predicted == y),
+        **accuracy_of(predicted == y),
         # Not by log_loss, which cuts at another number and refuses float32 rows that sum to 1 within its rounding.
         "nll": float(-np.log(proba[np.arange(len(y)), y].clip(FLOOR)).mean()),
         "brier": float(((proba - np.eye(CLASSES)[y]) ** 2).sum(axis=1).mean()),
@@ -47,7 +47,7 @@ def evaluate(
         "confusion": confusion_matrix(y, predicted).tolist(),
         "per_class": _per_class(y, predicted),
         "reliability": bins,
-        "parts": {name: _accuracy((predicted == y)[index]) for name, index in (parts or {}).items()},
+        "parts": {name: accuracy_of((predicted == y)[index]) for name, index in (parts or {}).items()},
         "mistakes": _mistakes(proba, predicted, y),
     }
 
@@ -109,9 +109,20 @@ def reliability(proba: NDArray[np.floating[Any]], y: NDArray[np.integer[Any]]) -
     ]
 
 
-def _accuracy(right: NDArray[np.bool_]) -> dict[str, Any]:
+def accuracy_of(right: NDArray[np.bool_]) -> dict[str, Any]:
+    """n, accuracy with its 95 % interval, and errors of answers (n,) that are right or not; n > 0."""
     n, hits = len(right), int(np.count_nonzero(right))
     return {"n": n, "accuracy": hits / n, "accuracy_interval": list(wilson_interval(hits, n)), "errors": n - hits}
+
+
+def by_writer(right: NDArray[np.bool_], writers: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+    """What `accuracy_of` says of each writer's answers, with their `indices`, the worst read first.
+
+    Of equals the one who wrote more comes first; those who are read without a mistake end with the one who wrote most.
+    """
+    places = {int(name): np.flatnonzero(writers == name) for name in np.unique(writers)}
+    rows = [{"writer": name, **accuracy_of(right[i]), "indices": i.tolist()} for name, i in places.items()]
+    return sorted(rows, key=lambda row: (row["accuracy"], row["n"] if not row["errors"] else -row["n"]))
 
 
 def _per_class(y: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:

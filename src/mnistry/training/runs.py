@@ -96,6 +96,12 @@ def _foreign(folder: Path, problem: object) -> MnistryError:
     return MnistryError(f"{folder} is no run of this version of mnistry ({problem}). Train it again.")
 
 
+def check_data(run: Run, data: Any) -> None:
+    """Raise MnistryError unless the run has learnt from this very data set."""
+    if data.sha256 != run.info["dataset_sha256"]:
+        raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
+
+
 def find_run(name: str, root: Path) -> Run:
     """The run at a path, by its name under `root`, or "latest"; raises MnistryError."""
     if name == "latest":

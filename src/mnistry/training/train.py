@@ -20,7 +20,7 @@ from mnistry.training.circumstances import Clock, EnergyMeter, circumstances
 from mnistry.training.export import check_parity, to_onnx, with_metadata
 from mnistry.training.plan import PlannedRun, announcement, counts, needs, plan
 from mnistry.training.plan import identity as identity
-from mnistry.training.runs import Run, find_run, free_name, open_run, write_history, write_json, writing
+from mnistry.training.runs import Run, check_data, find_run, free_name, open_run, write_history, write_json, writing
 
 Made = Mapping[str, Sequence[Run]]  # what a run is made from: its `members` or its `teacher`
 
@@ -253,8 +253,7 @@ def evaluate(run: Run | Path | str, data: Dataset | None = None) -> dict[str, An
     """
     run = run if isinstance(run, Run) else find_run(str(run), Settings.from_environment().runs)
     data = data or load(run.info["dataset"])
-    if data.sha256 != run.info["dataset_sha256"]:
-        raise MnistryError(f"{run.folder} was trained on another version of {data.name}: train it again.")
+    check_data(run, data)
     reader = Reader(run.model)
     is_digit = reader.is_digit(data.test_images) if reader.refuses else None
     return _figures(data, reader.predict_proba(data.test_images), is_digit)
