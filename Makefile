@@ -11,7 +11,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: run test test-all test-slow lint format notebook notebook-open build lock clean
+.PHONY: run test test-all test-slow lint format notebook notebook-open card build lock clean
 
 run: $(RUN)/report.html  ## learn, prove, show, read
 	$(BIN)/mnistry read --model $(RUN) examples/pictures/*
@@ -46,6 +46,9 @@ notebook: $(VENV)/ready  ## run the notebooks anew and keep their outputs
 
 notebook-open: $(VENV)/ready  ## open the notebooks in a browser
 	$(BIN)/jupyter lab notebooks/mnist.ipynb
+
+card: $(VENV)/ready  ## the page of the bundled models anew, after one of them has been replaced
+	$(BIN)/python -c "from mnistry.training.model_card import write_bundled; write_bundled()"
 
 build: $(VENV)/ready  ## the source archive and the wheel, in dist/
 	$(BIN)/python -m hatchling build

@@ -89,7 +89,7 @@ def comparison_page() -> str:
             "recipe": name, "summary": "a network", "family": "neural", "settings": {}, "seeds": [0], "runs": 1,
             "folders": ["cnn-seed0"], "accuracy": 0.97 - k / 100, "accuracy_std": None, "accuracies": [0.97],
             "nll": 0.1, "ece": 0.01, "parameters": 1000 * (k + 1), "model_bytes": 5000,
-            "fit_seconds": 2.0, "microseconds": 3.0,
+            "fit_seconds": 2.0, "energy_joules": 2345.0 if k else None, "peak_memory_mb": 1234.5, "microseconds": 3.0,
             "confusion": confusion, "confusions": [{"truth": 0, "read_as": 1, "times": 1.0}], "missed": 9,
             "missed_alone": 1,
         }
@@ -107,6 +107,12 @@ def comparison_page() -> str:
     failed = [{"recipe": "knn", "reason": f"{EVIL} failed"}]
     compared = Comparison(about, rows, [pairs[0], pairs[2]], [[None] * 3] * 3, shared, failed, [EVIL], pairs)
     return comparison(compared, data, draw(compared))
+
+
+def test_the_comparison_tells_memory_and_energy_where_they_are_known(comparison_page: str):
+    assert "fit, s (peak memory, energy)" in comparison_page
+    assert comparison_page.count("1,234 MB") == 3
+    assert comparison_page.count("1,234 MB, 2.35 kJ") == 2
 
 
 @pytest.fixture(scope="module")

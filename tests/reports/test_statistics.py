@@ -17,7 +17,8 @@ def row(name: str, accuracy: float, std: float | None) -> dict[str, object]:
     return {
         "recipe": name, "family": "neural", "runs": 1 if std is None else 3, "accuracy": accuracy, "accuracy_std": std,
         "nll": 0.123456, "ece": 0.0123456, "parameters": None if std is None else 101_770, "model_bytes": 40_123,
-        "fit_seconds": 12.3456, "microseconds": 1.23456,
+        "fit_seconds": 12.3456, "energy_joules": None if std is None else 812.3, "peak_memory_mb": 901.5,
+        "microseconds": 1.23456,
     }  # fmt: skip
 
 
@@ -51,6 +52,9 @@ def test_csv_is_exact_or_rounded_to_what_means_something(comparison: Comparison)
     assert (rounded[0]["fit_seconds"], rounded[0]["microseconds"]) == ("12.3", "1.23")
     assert (rounded[0]["next_low"], rounded[2]["next_low"]) == ("-0.006", "")
     assert exact[0].keys() == rounded[0].keys()
+    assert (rounded[0]["energy_joules"], rounded[1]["energy_joules"], rounded[0]["peak_memory_mb"]) == (
+        "812.0", "", "902.0"
+    )  # fmt: skip
 
 
 def test_latex_has_a_line_a_recipe_and_no_bare_sign_of_latex(comparison: Comparison):

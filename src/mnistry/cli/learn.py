@@ -152,11 +152,15 @@ def _writers(run: Any, options: argparse.Namespace) -> dict[str, Any]:
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `export` takes."""
     run_argument(parser)
-    parser.add_argument("--out", metavar="FILE", help="the ONNX file, with its card beside it (default: RUN.onnx)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the ONNX file, with its cards beside it, or a folder for them (default: RUN.onnx)",
+    )
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write a run's model as an ONNX file with its card, after checking that it answers as the trained model does."""
+    """Write a run's model as an ONNX file with its cards, after checking that it answers as the trained model does."""
     from mnistry.training.export import export_run
 
     run = find_run(options.run)

@@ -199,7 +199,7 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
                 f"Lower learning_rate (it is {self.learning_rate:g})."
             ) from problem
         self.history_ = [
-            {"epoch": k + 1, **_plain({key: float(values[k]) for key, values in history.items()}), "seconds": seconds}
+            {"epoch": k + 1, **plain({key: float(values[k]) for key, values in history.items()}), "seconds": seconds}
             for k, seconds in enumerate(watch.seconds)
         ]
 
@@ -218,17 +218,17 @@ def _watch(keras: ModuleType, epochs: int, batches: int, progress: Progress | No
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if progress:
-                progress(self.epoch, epochs, batch + 1, batches, _plain(logs))
+                progress(self.epoch, epochs, batch + 1, batches, plain(logs))
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.seconds.append(time.perf_counter() - self.start)
             if progress:
-                progress(epoch, epochs, batches, batches, {**_plain(logs), "seconds": self.seconds[-1]})
+                progress(epoch, epochs, batches, batches, {**plain(logs), "seconds": self.seconds[-1]})
 
     return Watch()
 
 
-def _plain(logs: Any) -> dict[str, Any]:
+def plain(logs: Any) -> dict[str, Any]:
     """Keras' figures without those of single outputs; the accuracy is that of the digits."""
     named = {key.replace("probabilities_accuracy", "accuracy"): value for key, value in (logs or {}).items()}
     return {key: value for key, value in named.items() if not key.endswith(("probabilities_loss", "digit_loss"))}

@@ -26,12 +26,12 @@ ROUND_SECONDS = 0.05  # for each model
 TOP_CONFUSIONS = 5
 COLUMNS = (
     "recipe", "family", "runs", "accuracy", "accuracy_std", "nll", "ece", "parameters", "model_bytes", "fit_seconds",
-    "microseconds",
+    "energy_joules", "peak_memory_mb", "microseconds",
 )  # fmt: skip
 AGAINST = ("difference", "low", "high", "distinguishable")  # from the next row of the table
 ROUNDED = {
-    "accuracy": 4, "accuracy_std": 4, "nll": 4, "ece": 4, "fit_seconds": 1, "microseconds": 2, "next_difference": 4,
-    "next_low": 4, "next_high": 4,
+    "accuracy": 4, "accuracy_std": 4, "nll": 4, "ece": 4, "fit_seconds": 1, "energy_joules": 0, "peak_memory_mb": 0,
+    "microseconds": 2, "next_difference": 4, "next_low": 4, "next_high": 4,
 }  # fmt: skip
 
 
@@ -217,9 +217,17 @@ def _row(name: str, runs: Sequence[Run], read: NDArray[np.int64], data: Dataset)
         "parameters": info["parameters"] or None,  # some models have none that could be counted
         "model_bytes": runs[0].model.stat().st_size,
         "fit_seconds": statistics.fmean(run.info["seconds"]["fit"] for run in runs),
+        "energy_joules": _mean_where_known(runs, "energy_joules"),  # of the fit
+        "peak_memory_mb": _mean_where_known(runs, "peak_memory_mb"),
         "confusion": confusion.tolist(),
         "confusions": _confusions(confusion),
     }
+
+
+def _mean_where_known(runs: Sequence[Run], key: str) -> float | None:
+    """The mean of what run.json says, over the runs whose machine told it; None if none did."""
+    known = [value for run in runs if (value := run.info.get(key)) is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _confusions(confusion: NDArray[np.float64]) -> list[dict[str, Any]]:

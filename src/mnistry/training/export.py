@@ -22,12 +22,18 @@ from mnistry.models.classical import flat
 from mnistry.models.neural import NeuralClassifier
 from mnistry.reading.reader import THRESHOLD, Reader
 from mnistry.settings import MnistryError, write_atomic
-from mnistry.training import onnx_graphs
+from mnistry.training import onnx_graphs, robustness
+from mnistry.training.model_card import check_page, model_page
 from mnistry.training.runs import MANIFEST, Run
 
 MOST_DIFFERENCE = 1e-4  # between the probabilities of the two
 KNOWS = "It has learnt letters, doodles and stains as what is no digit; what is unlike all of these may pass for one."
 KNOWS_NOT = "It answers with a digit to anything it is shown."
+DATA_LICENCE = {
+    "mnist": "CC BY-SA 3.0, Yann LeCun, Corinna Cortes and Christopher J. C. Burges",
+    "digits": "CC BY 4.0, Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI",
+}
+WRITTEN_BY = {"mnist": "American adults and students of about 1990", "digits": "43 people in Turkey, before 1998"}
 IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
 
 
@@ -82,14 +88,16 @@ def with_metadata(onnx_file: bytes, metadata: Mapping[str, str]) -> bytes:
 
 
 def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
-    """Write a run's ONNX file to `target` and its card beside it (.json), after the parity check on the test digits.
+    """Write a run's ONNX file to `target`, after the parity check on the test digits, with two pages beside it.
 
-    Returns the file and what the check found; raises MnistryError if it fails or the file cannot be written.
+    They are its card for programs (.json) and for people (.md, in the form of Hugging Face). A folder as `target` takes
+    model.onnx, model.json and README.md, ready to be published. Returns the ONNX file and what the check found; raises
+    MnistryError if it fails or a file cannot be written, or if the page would replace somebody else's.
     """
-    if target.suffix != ".onnx":
-        raise MnistryError(f"The model is written to a file that ends in .onnx, not {target.name!r}.")
+    target, page = _places(target)
     if (target.parent / MANIFEST).exists():
         raise MnistryError(f"{target.parent} is a finished run, in which nothing is changed: choose another file.")
+    check_page(page)
     model = run.model.read_bytes()
     images, reader = load(run.info["dataset"]).test_images, Reader(model)
     parity = check_parity(model, images, run.test_probabilities)
@@ -97,9 +105,21 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     if reader.refuses:  # by the threshold of today
         proba = run.test_probabilities.max(axis=1) * reader.is_digit(images)
         card["test"] |= {"threshold": THRESHOLD, "kept": float(np.mean(proba >= THRESHOLD))}
+    if spoilt := robustness.kept(run):
+        card["test"] |= {"corruptions": spoilt["mean"]}
     write_atomic(target, model)
     write_atomic(target.with_suffix(".json"), json.dumps(card, indent=1).encode())
+    write_atomic(page, model_page(card, target.name).encode())
     return target, parity
+
+
+def _places(target: Path) -> tuple[Path, Path]:
+    """The ONNX file and its page; a folder gets them under the names that Hugging Face expects."""
+    if target.suffix == ".onnx":
+        return target, target.with_suffix(".md")
+    if target.suffix and not target.is_dir():
+        raise MnistryError(f"The model is written to a file that ends in .onnx, or to a folder, not {target.name!r}.")
+    return target / "model.onnx", target / "README.md"
 
 
 def _card(run: Run, model: bytes) -> dict[str, Any]:
@@ -126,9 +146,9 @@ def _card(run: Run, model: bytes) -> dict[str, Any]:
         + "; digit float32 [n, 1], the probability that it is one at all" * refuses,
         **{key: run.info[key] for key in about},
         "test": {key: run.metrics[key] for key in figures},
-        "data_licence": "CC BY-SA 3.0, Yann LeCun, Corinna Cortes and Christopher J. C. Burges",
+        "data_licence": DATA_LICENCE[run.info["dataset"]],
         "limits": f"One upright Western digit in MNIST form. {KNOWS if refuses else KNOWS_NOT} "
-        "Its digits were written by American adults and students of about 1990.",
+        f"Its digits were written by {WRITTEN_BY[run.info['dataset']]}.",
     }
 
 
