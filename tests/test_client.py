@@ -22,6 +22,7 @@ import mnistry
 from conftest import ROOT
 from mnistry.imaging import decode
 from mnistry.reading.reader import model_card
+from mnistry.settings import install_hint
 from mnistry.training.export import export_run
 
 SEVEN = ROOT / "examples" / "pictures" / "7_crossed.png"
@@ -196,7 +197,7 @@ def test_without_the_training_extra_one_sentence_says_what_to_install(code: str,
 def test_without_the_training_extra_reading_works_and_the_stand_in_says_what_to_install():
     done = without_sklearn(f"import mnistry; print(mnistry.Reader().read({str(SEVEN)!r}).text); mnistry.load('digits')")
     assert done.stdout == "7\n"
-    assert "[train]" in done.stderr.splitlines()[-1]
+    assert f"not installed: {install_hint('train')}." in done.stderr.splitlines()[-1]
 
 
 def without_sklearn(code: str) -> subprocess.CompletedProcess[str]:

@@ -93,6 +93,16 @@ def test_every_line_names_a_command_and_its_options(page: str, line: str, help_o
     assert [word for word in arguments if word.startswith("--") and f"{word} " not in text] == [], page
 
 
+def test_the_lines_for_windows_do_what_make_run_does(help_of):
+    lines = re.findall(r"^\.venv\\Scripts\\mnistry (.*)$", FAQ, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["train", "report", "read", "evaluate"]
+    for line in lines:
+        name, *arguments = line.split()
+        text = help_of(name)
+        assert all(f"{word} " in text for word in arguments if word.startswith("--"))
+    assert all((ROOT / path.replace("\\", "/")).exists() for path in re.findall(r"examples\\\w+", FAQ))
+
+
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("page", ["README.md", "docs/reading.md"])
 def test_the_reading_lines_run(page: str, command):

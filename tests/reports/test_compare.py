@@ -396,6 +396,7 @@ def test_the_command_prints_the_table_or_csv(command, tmp_path: Path):
     code, text, err = command("compare", "dense", *DIGITS, "--seeds", "0,3", "--csv", "--quiet")
     (line,) = csv.DictReader(io.StringIO(text))
     assert (code, err, line["recipe"], line["runs"]) == (0, "", "dense", "2")
+    assert line["nll"] == f"{float(line['nll']):.4f}".rstrip("0")  # rounded; comparison.csv has every digit
     code, text, err = command("compare", "dense", *DIGITS, "--seeds", "0,3", "--latex", "--quiet")
     assert (code, err) == (0, "")
     assert re.search(r"^\\begin\{tabular\}.*^dense & \d\d\.\d\d.*\\end\{tabular\}$", text, re.MULTILINE | re.DOTALL)

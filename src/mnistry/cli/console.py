@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+FEW_RECIPES = 4  # up to here every two of them are compared in words
 WORST_WRITERS, BEST_WRITERS = 10, 5  # in the tables
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 PART_NAMES = {
@@ -289,7 +290,7 @@ def recipes(table: list[dict[str, Any]], in_full: bool) -> None:
 
 
 def comparison(table: Mapping[str, Any]) -> None:
-    """The table of recipes, the most accurate first; below it, which neighbours differ by more than chance."""
+    """The table of recipes, the most accurate first; below it, which differ by more than chance: neighbours, or all."""
     about = table["about"]
     title = f"Test accuracy on {about['dataset']}, {about['n']['test']:,} digits"
     rows = Table(title=title, box=SIMPLE_HEAD, padding=0)
@@ -316,7 +317,7 @@ def comparison(table: Mapping[str, Any]) -> None:
     console = stdout()
     console.width = max(console.width, console.measure(rows).maximum)  # in a small window it folds, but is whole
     console.print(rows)
-    for pair in table["pairs"]:
+    for pair in table["every_pair"] if len(table["rows"]) <= FEW_RECIPES else table["pairs"]:
         low, high = (f"{100 * end:+.2f}" for end in pair["interval"])
         words = "is better than" if pair["distinguishable"] else "cannot be told from"
         between = f"{100 * pair['difference']:+.2f} points (95 % interval {low} to {high})"

@@ -29,7 +29,7 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     dataset_argument(parser)
     parser.add_argument("--seeds", type=_seeds, help="how many runs of each, or which, such as 0,1,2 (default: 3 or 5)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="print the table as CSV")
+    form.add_argument("--csv", action="store_true", help="print the table as CSV, rounded")
     form.add_argument("--latex", action="store_true", help="print the table as LaTeX, for the package booktabs")
     parser.add_argument("--out", metavar="FOLDER", help="write the page here (default: under MNISTRY_HOME)")
 
@@ -50,7 +50,7 @@ def compare(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"page": str(page), **comparison.to_dict()})
     elif options.csv:
-        print(comparison.to_csv(), end="")
+        print(comparison.to_csv(rounded=True), end="")
     elif options.latex:
         print(comparison.to_latex(), end="")
     else:

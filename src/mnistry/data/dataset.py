@@ -13,7 +13,7 @@ from mnistry.data.download import Progress
 from mnistry.data.sources import FILES, DatasetUnavailableError, FallbackWarning, mnist_arrays, writers_table
 from mnistry.data.sources import fetch as fetch
 from mnistry.imaging.normalization import normalize
-from mnistry.settings import MnistryError, Settings
+from mnistry.settings import MnistryError, Settings, install_hint
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.int64]  # (n,), 0 to 9
@@ -116,7 +116,7 @@ def _digits() -> Dataset:
         images, labels = _enlarged_digits()
     except ImportError as problem:
         raise MnistryError(
-            "The data set digits is part of scikit-learn, which is not installed: pip install 'mnistry[train]'."
+            f"The data set digits is part of scikit-learn, which is not installed: {install_hint('train')}."
         ) from problem
     images, labels, test = images.copy(), labels.copy(), len(images) * 4 // 5  # the cached ones stay as they are
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
