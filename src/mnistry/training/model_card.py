@@ -9,6 +9,7 @@ from mnistry.data.mnist_c import CORRUPTIONS
 from mnistry.reading import recognizer
 from mnistry.settings import MnistryError, write_atomic
 
+BUNDLED = Path(recognizer.__file__).parent / "bundled"
 MARK = "# Written by mnistry from the model's card, and written anew by it."
 REPOSITORY = "https://github.com/OWNER/mnistry"
 DATASETS = {"mnist": ("ylecun/mnist", "MNIST"), "digits": ("sklearn-digits", "scikit-learn's 1 797 small digits")}
@@ -82,18 +83,22 @@ The network and mnistry are under the MIT licence. The data: {card["data_licence
 """
 
 
-def bundled_page(reader: Card, locator: Card) -> str:
-    """The page of the two models that come with the package, made from the cards of both."""
-    test, measured = reader["test"], locator.get("figures") or {}
-    rows = [(key.replace("_", " "), str(value)) for key, value in measured.items()]
-    figures = f"\n{_table(rows)}\n" if rows else ""
+def bundled_page(cards: Mapping[str, Card]) -> str:
+    """The page of the models that come with the package, made from their cards by name; `reader` is among them."""
+    reader = cards["reader"]
+    data = [text for card in cards.values() for text in card.get("data", ())]
+    learnt = [
+        f"{DATASETS[reader['dataset']][1]} training digits ({reader['data_licence']})",
+        "what mnistry draws: letters, doodles and stains that are no digit",
+        *dict.fromkeys(data),
+    ]
     return f"""{_front_matter("mnistry-reader", reader["dataset"], _results(reader))}
 # mnistry's reader: digits in people's own pictures
 
-Two ONNX models that work together in [mnistry]({REPOSITORY}): `locator.onnx` finds the digits in a picture and each
-digit's own ink, `reader.onnx` reads each of them, and can say that something is no digit. `reader.onnx` reads
-**{test["accuracy"]:.2%} of MNIST's {test["n"]:,} test digits** right. How well both read people's pictures, and how
-that was measured: [results]({REPOSITORY}/blob/main/docs/results.md).
+ONNX models that work together in [mnistry]({REPOSITORY}): they find the digits in a picture, read each of them, and can
+say that something is no digit. `reader.onnx` reads **{reader["test"]["accuracy"]:.2%} of MNIST's
+{reader["test"]["n"]:,} test digits** right. How well all together read people's pictures, and how that was measured:
+[results]({REPOSITORY}/blob/main/docs/results.md).
 
 ## Use
 
@@ -106,35 +111,9 @@ print(reading.text, [(digit.probability, digit.box) for digit in reading.digits]
 
 Reading needs NumPy, Pillow and ONNX Runtime, no network. The models on their own take tensors:
 
-### `reader.onnx`
+{"".join(_section(name, card) for name, card in cards.items())}## What they have learnt from
 
-{_sentence(reader["summary"])}
-
-{_technical(reader)}
-
-{_figures(reader)}
-
-### `locator.onnx`
-
-{_sentence(locator["summary"])}
-
-{_technical(locator)}
-{figures}
-## Limits
-
-* {reader["limits"]}
-* {locator["limits"]}
-
-## What they have learnt from
-
-`reader.onnx`:
-
-* {DATASETS[reader["dataset"]][1]} training digits ({reader["data_licence"]})
-* what mnistry draws: letters, doodles and stains that are no digit
-
-`locator.onnx`:
-
-{chr(10).join(f"* {text}" for text in locator["data"])}
+{_list(learnt)}
 
 ## Licence
 
@@ -142,10 +121,23 @@ The models and mnistry are under the MIT licence; the licences of the data stand
 """
 
 
+def _section(name: str, card: Card) -> str:
+    """One of several models: what it is, what it takes and gives, its figures, its limits."""
+    measured = [(key.replace("_", " "), str(value)) for key, value in card.get("figures", {}).items()]
+    figures = _figures(card) if "test" in card else _table(measured) if measured else ""
+    parts = [f"### `{name}.onnx`", _sentence(card["summary"]), _technical(card), figures, f"Limits: {card['limits']}"]
+    return "".join(f"{part}\n\n" for part in parts if part)
+
+
 def write_bundled() -> None:
     """Write the page of the bundled models beside them; for whoever has made one of them anew."""
-    page = bundled_page(recognizer.model_card(), recognizer.model_card("locator"))
-    write_atomic(Path(recognizer.__file__).parent / "bundled" / "README.md", page.encode())
+    write_atomic(BUNDLED / "README.md", bundled_page(bundled_cards()).encode())
+
+
+def bundled_cards() -> dict[str, dict[str, Any]]:
+    """The cards of the bundled models by name, `reader` first."""
+    names = sorted((path.stem for path in BUNDLED.glob("*.json")), key=lambda name: (name != "reader", name))
+    return {name: recognizer.model_card(name) for name in names}
 
 
 def check_page(path: Path) -> None:
@@ -207,6 +199,10 @@ def _figures(card: Card) -> str:
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _list(texts: Sequence[str]) -> str:
+    return "\n".join(f"* {text}" for text in texts)
 
 
 def _sentence(text: str) -> str:
