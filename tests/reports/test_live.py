@@ -61,6 +61,12 @@ def test_figures_that_are_not_there_are_left_out():
     assert np.allclose(loss.get_xlim(), (0, 4))
 
 
+def test_the_first_batches_do_not_flatten_what_follows():
+    epochs = [(1.0, {"loss": 0.3, "val_loss": 0.1}), (2.0, {"loss": 0.2, "val_loss": 0.1})]
+    bottom, top = curves([(0.1, {"loss": 2.5})], epochs, 2).axes[0].get_ylim()
+    assert (bottom, top) == (pytest.approx(0.08), pytest.approx(0.32))
+
+
 def test_where_there_is_no_notebook_it_says_so():
     with pytest.raises(MnistryError, match="drawn in a notebook, and this is none"):
         live_curves()

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -85,9 +86,17 @@ def curves(points: Sequence[Point], epochs: Sequence[Point], all_epochs: int) ->
                 axes.plot(x, y, "o-", ms=4, color=colour, label=last)
             axes.set(xlabel="epoch", ylabel=key, xlim=(0, all_epochs))
             axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+            _look_at_whole_epochs(axes, [y for name in (key, f"val_{key}") for y in _line(epochs, name)[1]])
             axes.grid(axis="y")
             axes.legend(frameon=False, fontsize=8)
     return figure
+
+
+def _look_at_whole_epochs(axes: Axes, values: Sequence[float]) -> None:
+    """Let the first batches, which are far worse, run out of the drawing once there are whole epochs to see."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    if high > low:
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
 
 
 def _line(points: Sequence[Point], name: str) -> tuple[list[float], list[float]]:
