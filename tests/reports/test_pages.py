@@ -110,7 +110,7 @@ def comparison_page() -> str:
 
 
 def test_the_comparison_tells_memory_and_energy_where_they_are_known(comparison_page: str):
-    assert "fit, s (peak memory, energy)" in comparison_page
+    assert "the peak memory, and the energy that the processors took" in comparison_page
     assert comparison_page.count("1,234 MB") == 3
     assert comparison_page.count("1,234 MB, 2.35 kJ") == 2
 
