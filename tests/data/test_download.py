@@ -67,6 +67,40 @@ class Mirror(BaseHTTPRequestHandler):
         except OSError:
             pass  # the client has gone, as it should
 
+    def broken_chunk(self) -> None:
+        self._raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n")
+
+    def rubbish(self) -> None:
+        self._raw(b"\x00\xff rubbish\r\n\r\n")
+
+    def long_header(self) -> None:
+        self._raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\n\r\n" + DATA)
+
+    def many_headers(self) -> None:
+        self._raw(b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 500 + b"\r\n" + DATA)
+
+    def slow_headers(self) -> None:
+        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100)
+
+    def endless_continue(self) -> None:
+        self._drip(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 100)
+
+    def _drip(self, *pieces: bytes) -> None:
+        pieces = pieces if len(pieces) > 1 else tuple(bytes([byte]) for byte in pieces[0])
+        try:
+            for piece in pieces:
+                self.wfile.write(piece)
+                self.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            pass
+
+    def _raw(self, answer: bytes) -> None:
+        try:
+            self.wfile.write(answer)
+        except OSError:
+            pass  # the client has heard enough
+
     def elsewhere(self) -> None:
         self.send_response(302)
         self.send_header("Location", f"{Mirror.other}/good/x")
@@ -117,6 +151,10 @@ def fetch(server: str, folder: Path, *kinds: str, **options: float) -> Path:
         ("elsewhere", "redirects elsewhere"),
         ("stall", "did not answer in time"),
         ("drip", "not finished after"),
+        ("broken_chunk", "no proper HTTP"),
+        ("rubbish", "no proper HTTP"),
+        ("long_header", "no proper HTTP"),
+        ("many_headers", "no proper HTTP"),
     ],
 )
 def test_a_bad_mirror_means_the_next_one(server: str, tmp_path: Path, kind: str, reason: str):

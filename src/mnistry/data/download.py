@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib import error, parse, request
 
@@ -43,7 +44,7 @@ def download(
         try:
             data = _body(url, size, timeout, deadline, lambda done: _tell(progress, target.name, done, size))
             _check(data, size, sha256)
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, HTTPException) as problem:
             tried.append(f"{url}: {_reason(problem)}")
         else:
             write_atomic(target, data)
@@ -92,7 +93,9 @@ def _check(data: bytes, size: int, sha256: str) -> None:
         raise ValueError("sent a file with the wrong sha256")
 
 
-def _reason(problem: OSError | ValueError) -> str:
+def _reason(problem: OSError | ValueError | HTTPException) -> str:
+    if isinstance(problem, HTTPException):
+        return f"answered in no proper HTTP ({type(problem).__name__})"
     if isinstance(problem, error.HTTPError):
         return f"answered HTTP {problem.code}"
     if isinstance(problem, error.URLError):
