@@ -14,7 +14,7 @@ CASES = {
     "dropout": ("cnn", {}),
     "augmentation, mean of the weights, cosine": ("fast", {"ema": 0.9, "rotation": 8, "spoilt": 0.2}),
     "best epoch": ("dense", {"best_epoch": True, "patience": 4}),
-    "outliers": ("reader", {"outliers": 0.3}),
+    "outliers": ("reader", {"outliers": 0.3, "teacher": ""}),
 }
 
 
