@@ -1,18 +1,32 @@
 """Folders and permissions from the environment, the errors of mnistry, safe writing of files, quiet C libraries."""
 
+import errno
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+LOCKS: ModuleType | None = None
+with suppress(ImportError):  # Windows has none
+    import fcntl
+
+    LOCKS = fcntl
 
 INSTALL_FROM = "."  # what pip installs, a clone: on the day of publishing this becomes "mnistry"
 EXTRAS = {  # which extra of pyproject.toml brings a library; `train` brings all others
     "optuna": "tune", "sqlalchemy": "tune", "psycopg": "tune", "ray": "ray",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "h11": "serve", "prometheus_client": "serve",
 }  # fmt: skip
+
+
+DRAFT = ".mnistry-part"  # how the names of unfinished files and folders end
+STALE = 24 * 3600  # seconds after which a draft is swept away where the system has no locks
 
 
 class MnistryError(Exception):
@@ -97,27 +111,88 @@ def resolved(path: Path) -> Path:
 
 
 def write_atomic(target: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it; raises MnistryError if it cannot be written."""
-    temporary = None
+    """Write a file so that nobody ever sees half of it; raises MnistryError if it cannot be written.
+
+    What killed processes have left of such files in the same folder is cleared away.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
+        with draft(target) as path:
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            path.chmod(0o644)
+            path.replace(target)
     except OSError as problem:
-        raise MnistryError(
-            f"{target} could not be written: {problem.strerror or problem}. "
-            "Free some space there or choose a folder you may write to with MNISTRY_HOME or --out."
-        ) from problem
+        raise not_written(target, problem) from problem
+
+
+@contextmanager
+def draft(target: Path, folder: bool = False) -> Iterator[Path]:
+    """An empty file (or folder) beside `target` to be filled and renamed to it; what then still stands there goes.
+
+    It is locked while this process lives: so the next draft in this folder can tell what a killed process has left,
+    and clears it away. Raises OSError.
+    """
+    _sweep(target.parent)
+    path, lock = _locked(target, folder)
+    try:
+        yield path
     finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        _remove(path)
+        os.close(lock)
+
+
+def not_written(target: Path, problem: OSError) -> MnistryError:
+    """The error to raise where a file or folder could not be written: why, and the advice that fits."""
+    advice = "Choose another place"
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = "Free some space there"
+    elif problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = "Choose a folder that you may write to"
+    why = f"{target} could not be written: {problem.strerror or problem}."
+    return MnistryError(f"{why} {advice} (MNISTRY_HOME says where data and runs are kept).")
+
+
+def _locked(target: Path, folder: bool) -> tuple[Path, int]:
+    while True:
+        if folder:
+            path = Path(tempfile.mkdtemp(DRAFT, f".{target.name}.", target.parent))
+            path.chmod(0o755)
+            lock = os.open(path if LOCKS else os.devnull, os.O_RDONLY)
+        else:
+            lock, name = tempfile.mkstemp(DRAFT, f".{target.name}.", target.parent)
+            path = Path(name)
+        if LOCKS:
+            with suppress(OSError):  # a file system without locks: nothing is swept there
+                LOCKS.flock(lock, LOCKS.LOCK_EX)
+        if path.exists():
+            return path, lock
+        os.close(lock)  # somebody has swept it between its birth and its lock
+
+
+def _sweep(folder: Path) -> None:
+    """Clear away the drafts of processes that are gone."""
+    for left in folder.glob(f".*{DRAFT}"):
+        with suppress(OSError):
+            if not LOCKS and time.time() - left.stat().st_mtime < STALE:
+                continue
+            lock = os.open(left if LOCKS else os.devnull, os.O_RDONLY)
+            try:
+                if LOCKS:
+                    LOCKS.flock(lock, LOCKS.LOCK_EX | LOCKS.LOCK_NB)
+                _remove(left)
+            finally:
+                os.close(lock)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def install_hint(extra: str) -> str:

@@ -259,7 +259,7 @@ def test_the_fallback_cannot_be_missed(command, tmp_path: Path):
         ("train dense --set rate=1", "no setting 'rate'"),
         ("train logistic --epochs 3", "Recipe logistic has no setting 'epochs'"),
         ("train dense --dataset digits --set learning_rate=1e30 --set schedule=constant", "Lower learning_rate"),
-        ("train dense --out README.md/run --dataset digits", "cannot be written"),
+        ("train dense --out README.md/run --dataset digits", "could not be written"),
         ("evaluate nothing", "No run 'nothing'"),
         ("evaluate " + "a" * 300, "File name too long"),
         ("train logistic --dataset digits --set C=inf", "The setting C takes a number, not 'inf'"),
@@ -294,7 +294,7 @@ def test_a_folder_without_permission_is_one_sentence(command, tmp_path: Path):
     tmp_path.chmod(0o500)
     code, _, err = command("train", "logistic", *DIGITS, "--out", tmp_path / "run")
     tmp_path.chmod(0o700)
-    assert (code, "cannot be written" in err) == (2, True)
+    assert (code, "could not be written" in err) == (2, True)
 
 
 def test_a_missing_extra_says_what_to_install(tmp_path: Path):

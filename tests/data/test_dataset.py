@@ -112,9 +112,10 @@ def test_a_damaged_cache_is_moved_aside_and_fetched_again(
     }[damage]
     victim.write_bytes(bad)
 
-    def from_mirror(urls: list[str], target: Path, *_: object) -> None:
+    def from_mirror(urls: list[str], target: Path, *_: object) -> str:
         assert urls == [mirror + target.name for mirror in sources.MIRRORS]
         shutil.copy(mnist / target.name, target)
+        return urls[0]
 
     monkeypatch.setattr(sources, "download", from_mirror)
     assert fetch(settings) == settings.cache
@@ -162,9 +163,10 @@ def test_only_what_is_missing_is_fetched(mnist: Path, tmp_path: Path, monkeypatc
     (copied(mnist, settings.cache) / NAMES[2]).unlink()
     fetched: list[str] = []
 
-    def from_mirror(_: list[str], target: Path, *__: object) -> None:
+    def from_mirror(urls: list[str], target: Path, *_: object) -> str:
         fetched.append(target.name)
         shutil.copy(mnist / target.name, target)
+        return urls[0]
 
     monkeypatch.setattr(sources, "download", from_mirror)
     fetch(settings)

@@ -4,11 +4,13 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from mnistry.data import sources
 from mnistry.data.download import DownloadError, download
 from mnistry.settings import MnistryError
 
@@ -59,13 +61,37 @@ class Mirror(BaseHTTPRequestHandler):
     def drip(self) -> None:
         self.send_response(200)
         self.end_headers()
-        try:
-            for byte in range(100):
-                self.wfile.write(DATA[byte : byte + 1])
+        self._drip(DATA[:100])
+
+    def broken_chunk(self) -> None:
+        self._raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n")
+
+    def rubbish(self) -> None:
+        self._raw(b"\x00\xff rubbish\r\n\r\n")
+
+    def long_header(self) -> None:
+        self._raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\n\r\n" + DATA)
+
+    def many_headers(self) -> None:
+        self._raw(b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 500 + b"\r\n" + DATA)
+
+    def slow_headers(self) -> None:
+        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100)
+
+    def endless_continue(self) -> None:
+        self._drip(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 100)
+
+    def _drip(self, *pieces: bytes) -> None:
+        pieces = pieces if len(pieces) > 1 else tuple(bytes([byte]) for byte in pieces[0])
+        with suppress(OSError):
+            for piece in pieces:
+                self.wfile.write(piece)
                 self.wfile.flush()
                 time.sleep(0.05)
-        except OSError:
-            pass  # the client has gone, as it should
+
+    def _raw(self, answer: bytes) -> None:
+        with suppress(OSError):  # the client has heard enough
+            self.wfile.write(answer)
 
     def elsewhere(self) -> None:
         self.send_response(302)
@@ -117,15 +143,35 @@ def fetch(server: str, folder: Path, *kinds: str, **options: float) -> Path:
         ("elsewhere", "redirects elsewhere"),
         ("stall", "did not answer in time"),
         ("drip", "not finished after"),
+        ("slow_headers", "not finished after"),
+        ("endless_continue", "not finished after"),
+        ("broken_chunk", "no proper HTTP"),
+        ("rubbish", "no proper HTTP"),
+        ("long_header", "no proper HTTP"),
+        ("many_headers", "no proper HTTP"),
     ],
 )
 def test_a_bad_mirror_means_the_next_one(server: str, tmp_path: Path, kind: str, reason: str):
-    target = fetch(server, tmp_path, kind, "good", timeout=0.5, deadline=1.0)
+    deadline = 1.0 if "not finished" in reason else 20.0
+    target = fetch(server, tmp_path, kind, "good", timeout=0.5, deadline=deadline)
     assert target.read_bytes() == DATA
     target.unlink()
     with pytest.raises(DownloadError, match=reason):
-        fetch(server, tmp_path, kind, timeout=0.5, deadline=1.0)
+        fetch(server, tmp_path, kind, timeout=0.5, deadline=deadline)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_that_failed_is_asked_last_for_the_next_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def download(urls: list[str], *_: object) -> str:
+        asked.append(urls[0])
+        return urls[-1] if "bad" in urls[0] else urls[0]
+
+    monkeypatch.setattr(sources, "MIRRORS", ("http://bad/", "http://good/"))
+    monkeypatch.setattr(sources, "download", download)
+    sources._download_missing(tmp_path, None)
+    assert ["bad" in url for url in asked] == [True, False, False, False]
 
 
 def test_a_mirror_that_nobody_runs_means_the_next_one(server: str, tmp_path: Path):

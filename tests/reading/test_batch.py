@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from PIL import Image
 from conftest import ROOT
 from mnistry.reading.batch import Score, edit_distance, label_of, pictures_of, read_all, read_labels
 from mnistry.reading.detection import Source
-from mnistry.reading.reader import Reader
+from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.visualization import draw_reading
 from mnistry.settings import MnistryError
 
@@ -128,6 +131,75 @@ def test_workers_keep_the_order_and_read_the_same():
     assert [result.file for result in two] == [name for name, _ in pictures]
     assert [result.reading for result in one] == [result.reading for result in two]
     assert two[-1].error == "no such file"
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_what_kills_twice_is_named():
+    pictures = [*[(f"{k}", b"x") for k in range(70)], ("deadly", b"x" * 10), ("last", b"x")]
+    results = list(read_all(Deadly(), pictures, 2))
+    assert [result.file for result in results] == [name for name, _ in pictures]
+    assert [result.file for result in results if result.error] == ["deadly"]
+    assert "twice" in next(result.error for result in results if result.error)
+
+
+class Deadly(Reader):
+    """Kills the process that gives it the picture of ten bytes."""
+
+    def read(self, source: Source) -> Reading:
+        if source == b"x" * 10:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Reading("", ())
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_killed():
+    code = (
+        "import sys; from mnistry.reading.batch import read_all; from mnistry.reading.reader import Reader\n"
+        "picture = open(sys.argv[1], 'rb').read()\n"
+        "for result in read_all(Reader(), (('x', picture) for _ in iter(int, 1)), 2): print('read', flush=True)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, EXAMPLES / "7_crossed.png"], stdout=subprocess.PIPE)
+    with parent:
+        parent.stdout.readline()
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        children = children or [path.name for path in Path("/proc").glob("[0-9]*") if parent_of(path) == parent.pid]
+        assert len(children) >= 2
+        parent.kill()
+    end = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < end, "a worker has outlived its parent"
+        time.sleep(0.05)
+
+
+def parent_of(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def test_a_name_that_no_file_can_have_stops_nothing(command):
+    code, out, err = command("read", "a" * 300, EXAMPLES / "7_crossed.png", "b" * 300 + "*")
+    assert code == 1
+    assert ": 7 (" in out
+    assert len(err.splitlines()) == 2
+
+
+def test_a_folder_that_may_not_be_entered_is_told(command, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    real = os.scandir
+
+    def scandir(path: str = ".") -> object:  # root may enter every folder
+        if Path(path).name == "below":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    code, out, err = command("read", folder)
+    assert code == 1
+    assert len(out.splitlines()) == 9
+    assert "below: this folder cannot be entered (Permission denied)" in err
+    code, _, err = command("read", folder / "below")
+    assert (code, err.count("\n")) == (1, 1)
 
 
 def test_reading_is_lazy():

@@ -1,13 +1,15 @@
 """Run folders: whole or not at all, and every kind of damage told in a sentence."""
 
+import errno
 import json
-import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mnistry.settings import MnistryError
+from mnistry.settings import MnistryError, not_written, write_atomic
 from mnistry.training.runs import (
     MANIFEST,
     check_manifest,
@@ -80,13 +82,48 @@ def test_a_link_to_a_run_stays_a_link(tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {"one", "link"}
 
 
-def test_what_a_killed_process_left_is_swept_away_after_a_day(tmp_path: Path):
-    old, young = tmp_path / ".one.abc.part", tmp_path / ".one.def.part"
-    old.mkdir(), young.mkdir()
-    os.utime(old, (0, 0))
+def test_what_a_killed_process_left_is_swept_away_by_the_next_and_what_lives_is_not(tmp_path: Path):
+    code = (
+        "import os, sys; from pathlib import Path; from mnistry.training.runs import writing\n"
+        "with writing(Path(sys.argv[1])) as draft: (draft.path / 'a').write_text('a'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "killed"], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with writing(tmp_path / "alive") as alive:
+        with writing(tmp_path / "another"):
+            assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} >= {alive.path.name}
+        write_atomic(tmp_path / "file", b"")
+    assert {path.name for path in tmp_path.iterdir()} == {"alive", "another", "file"}
+
+
+def test_a_full_disk_is_told_in_a_sentence_when_a_run_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with writing(tmp_path / "one") as draft:
         (draft.path / "a.txt").write_text("a")
-    assert (old.exists(), young.exists()) == (False, True)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(MnistryError, match=r"No space left on device\. Free some"), writing(tmp_path / "one", True):
+        raise AssertionError("not reached")
+
+
+def test_a_page_that_was_deleted_damages_no_run(tmp_path: Path):
+    with writing(tmp_path / "one") as draft:
+        (draft.path / "report.html").write_text("a")
+        (draft.path / "run.json").write_text("a")
+    (tmp_path / "one" / "report.html").unlink()
+    check_manifest(tmp_path / "one")
+    (tmp_path / "one" / "run.json").unlink()
+    with pytest.raises(MnistryError, match="missing"):
+        check_manifest(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "may write to"), (errno.EIO, "another")]
+)
+def test_the_advice_fits_the_problem(tmp_path: Path, number: int, advice: str):
+    assert advice in str(not_written(tmp_path, OSError(number, "why")))
 
 
 def test_replacing_keeps_the_files_and_fails_without_loss(tmp_path: Path):
@@ -104,7 +141,7 @@ def test_replacing_keeps_the_files_and_fails_without_loss(tmp_path: Path):
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(MnistryError, match="cannot be written"), writing(tmp_path / "file" / "run"):
+    with pytest.raises(MnistryError, match="could not be written"), writing(tmp_path / "file" / "run"):
         raise AssertionError("not reached")
 
 

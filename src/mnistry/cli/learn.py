@@ -57,6 +57,7 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="source", metavar="STUDY", help="use the best settings that this study found")
     parser.add_argument("--storage", metavar="URL", help="where that study is kept (default: under MNISTRY_HOME)")
     parser.add_argument("--out", metavar="FOLDER", help="write the run here (default: under MNISTRY_HOME)")
+    parser.add_argument("--resume", action="store_true", help="go on with the same training, if it was interrupted")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -74,7 +75,7 @@ def train(options: argparse.Namespace) -> int:
     with console.training_bar(recipe.name, options.quiet) as tell_training:
         run = train(
             recipe, data, seed=options.seed, out=options.out, progress=tell_training, origin=origin,
-            message=None if options.quiet else console.say,
+            message=None if options.quiet else console.say, resume=options.resume,
         )  # fmt: skip
     if options.json:
         print_json({"run": str(run.folder), **run.info, "metrics": _short(run.metrics)})

@@ -208,11 +208,16 @@ def _rename(path: Path, target: Path) -> None:
 
 
 def _download_missing(folder: Path, progress: Progress | None) -> None:
-    """Download the missing files from the mirrors of the four files; if those fail, Keras' single file."""
+    """Download the missing files from the mirrors of the four files; if those fail, Keras' single file.
+
+    The mirror that gave one file is asked first for the next, so that a bad one costs its time once.
+    """
+    mirrors: tuple[str, ...] = MIRRORS
     try:
         for file in FILES.values():
             if _find(folder, file) is None:
-                _download(folder, file.name + ".gz", MIRRORS, file.size, file.sha256, progress)
+                good = _download(folder, file.name + ".gz", mirrors, file.size, file.sha256, progress)
+                mirrors = tuple(sorted(mirrors, key=lambda mirror: not good.startswith(mirror)))
     except DownloadError as first:
         try:
             _download(folder, KERAS_FILE, KERAS_MIRRORS, KERAS_SIZE, KERAS_SHA256, progress)
@@ -222,8 +227,8 @@ def _download_missing(folder: Path, progress: Progress | None) -> None:
 
 def _download(
     folder: Path, name: str, mirrors: tuple[str, ...], size: int, sha256: str, progress: Progress | None
-) -> None:
-    download([mirror + name for mirror in mirrors], folder / name, size, sha256, progress)
+) -> str:
+    return download([mirror + name for mirror in mirrors], folder / name, size, sha256, progress)
 
 
 def _unavailable(settings: Settings, tried: list[str]) -> DatasetUnavailableError:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from mnistry.settings import MnistryError
 
@@ -28,6 +28,11 @@ MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 60_000_000  # phones take 12 to 50 million
 LONGEST_SIDE = 30_000
 WORKING_SIDE = 1800  # pixels; digits need no more, and memory stays small
+STRIP = 1 << 20  # pixels that are changed at a time, so that a large picture is in memory once
+# Bytes a pixel that decoding takes, where it is more than the 4 of the picture itself: so large pictures are refused.
+MEMORY = 320 * 2**20  # bytes that decoding may take
+WEBP_BYTES = 20  # two canvases, a copy, and the picture
+PROGRESSIVE_BYTES = 2  # a channel: its coefficients stay in memory to the last pass
 FAINTEST = 10  # of 255: what differs less from white cannot be seen on it
 
 
@@ -48,10 +53,13 @@ def open_picture(source: Source) -> tuple[Image.Image, tuple[int, int]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads all the same
             image, size = _open(source)
-            upright = _upright(image)
-            return _rgb(upright), size if upright.size == image.size else size[::-1]
+            small = _rgb(image)
+            upright = _upright(small, image)
+            return upright, size if upright.size == small.size else size[::-1]
     except PictureError:
         raise
+    except MemoryError as problem:
+        raise PictureError("there is not enough memory for this picture: make it smaller") from problem
     # A hostile file makes Pillow raise nearly anything (OSError, ValueError, SyntaxError, struct.error,
     # DecompressionBombError, NotImplementedError, ...); whichever it is, the file cannot be read.
     except Exception as problem:
@@ -113,8 +121,10 @@ def _decode(data: bytes) -> tuple[Image.Image, tuple[int, int]]:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as problem:
         raise PictureError(f"no picture: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from problem
+    except Image.DecompressionBombError as problem:  # Pillow's own limit, which is higher, and its words are others
+        raise PictureError(f"too many pixels: {_limits(MOST_PIXELS)}") from problem
     size = image.size
-    _check_size(*size)
+    _check_size(*size, _most_pixels(image))
     if image.format in ("JPEG", "MPO"):
         share = WORKING_SIDE / max(*size, WORKING_SIDE)
         image.draft("RGB", (max(1, int(size[0] * share)), max(1, int(size[1] * share))))  # a large photo at a fraction
@@ -122,28 +132,50 @@ def _decode(data: bytes) -> tuple[Image.Image, tuple[int, int]]:
     return image, size
 
 
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < 1 or max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
-        raise PictureError(
-            f"{width} x {height} pixels: expected at most {MOST_PIXELS // 10**6} million, "
-            f"and sides from 1 to {LONGEST_SIDE}"
-        )
+def _check_size(width: int, height: int, most: int = MOST_PIXELS) -> None:
+    if min(width, height) < 1 or max(width, height) > LONGEST_SIDE or width * height > most:
+        raise PictureError(f"{width} x {height} pixels: {_limits(most)}")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _limits(most: int) -> str:
+    return f"expected at most {most // 10**6} million, and sides from 1 to {LONGEST_SIDE}"
+
+
+def _most_pixels(image: Image.Image) -> int:
+    """How many pixels a picture of this kind may have, so that decoding it takes at most MEMORY."""
+    if image.format == "WEBP":
+        return MEMORY // WEBP_BYTES
+    if image.info.get("progressive"):
+        return min(MOST_PIXELS, MEMORY // (PROGRESSIVE_BYTES * len(image.getbands())))
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # a strip of it, which may be all of it, is unpacked in memory
+        width, height = image.size
+        bits = sum(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+        strip = min(image.tag_v2.get(TiffImagePlugin.ROWSPERSTRIP, height), height) * width * bits // 8
+        return MOST_PIXELS if 4 * width * height + strip <= MEMORY else MEMORY // (4 + bits // 8)
+    return MOST_PIXELS
+
+
+def _upright(small: Image.Image, image: Image.Image) -> Image.Image:
+    """The small picture turned as the one that it was made from says."""
     try:
-        return ImageOps.exif_transpose(image)
+        small.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return ImageOps.exif_transpose(small)
     except Exception:  # noqa: BLE001 - broken EXIF data says nothing about the pixels
-        return image
+        return small
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """As RGB on paper, shrunk so far that the longest side fits: averaged over squares."""
+    """As RGB on paper, shrunk so far that the longest side fits: averaged over squares, in strips."""
     if image.mode.startswith(("I", "F")):
-        image = _from_array(np.asarray(image))
-    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    image = image.reduce(max(1, -(-max(image.size) // WORKING_SIDE)))
-    return _on_paper(image) if image.mode == "RGBA" else image
+        image = Image.fromarray(_to_bytes(_Rows(image)))
+    mode, share = "RGBA" if image.has_transparency_data else "RGB", max(1, -(-max(image.size) // WORKING_SIDE))
+    width, height = image.size
+    small = Image.new(mode, (-(-width // share), -(-height // share)))
+    rows = share * max(1, STRIP // (width * share))
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        small.paste(strip.convert(mode).reduce(share), (0, top // share))
+    return _on_paper(small) if mode == "RGBA" else small
 
 
 def _on_paper(image: Image.Image) -> Image.Image:
@@ -166,17 +198,43 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     _check_size(array.shape[1], array.shape[0])
-    if array.dtype.kind not in "buif" or not np.isfinite(array).all():
-        raise PictureError(f"an array of {array.dtype} with values that are no pixels: expected finite numbers")
+    if array.dtype == np.uint8:
+        return Image.fromarray(np.ascontiguousarray(array))
     return Image.fromarray(_to_bytes(array))
 
 
-def _to_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    values: NDArray[np.float64] = array.astype(np.float64)
-    low, high = float(values.min()), float(values.max())
+class _Rows:
+    """The rows of a Pillow image as arrays, when they are asked for."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image, self.shape = image, image.size[::-1]
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        return np.asarray(self.image.crop((0, rows.start, self.shape[1], rows.stop)))
+
+
+def _to_bytes(array: "NDArray[Any] | _Rows") -> NDArray[np.uint8]:
+    """Values of any usual range as 0 to 255, some rows at a time: no copy of all in float64."""
+    height, width = array.shape[:2]
+    step = max(1, STRIP // width)
+    strips = [slice(top, min(top + step, height)) for top in range(0, height, step)]
+    ranges = [_range(array[strip]) for strip in strips]
+    low, high = min(one[0] for one in ranges), max(one[1] for one in ranges)
+    result = np.empty(array.shape, np.uint8)
+    for strip in strips:
+        result[strip] = _scaled(array[strip].astype(np.float64), low, high)
+    return result
+
+
+def _range(values: NDArray[Any]) -> tuple[float, float]:
+    if values.dtype.kind not in "buif" or not np.isfinite(values).all():
+        raise PictureError(f"an array of {values.dtype} with values that are no pixels: expected finite numbers")
+    return float(values.min()), float(values.max())
+
+
+def _scaled(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     if low < 0 or high > 65535:  # no usual range: what is there is spread over the whole
         values, high = (values / 2 - low / 2) / max(high / 2 - low / 2, 1e-6), 1.0
     top = 1 if high <= 1 else 255 if high <= 255 else 65535
-    return np.rint(values * (255 / top)).astype(np.uint8)
+    scaled: NDArray[np.float64] = np.rint(values * (255 / top))
+    return scaled

@@ -1,20 +1,28 @@
-"""Keras on one of its back ends: started quietly, seeded, and with its exceptions as sentences."""
+"""Keras on one of its back ends: started quietly, seeded, its exceptions as sentences, trainings that go on."""
 
 import importlib
+import io
+import json
 import os
 import random
 import secrets
 import sys
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from mnistry.settings import MnistryError, quiet_stderr
+from mnistry.settings import MnistryError, quiet_stderr, write_atomic
 
 BACKENDS = ("tensorflow", "jax", "torch")
+SHARE = 0.02  # of a training's time that its checkpoints may take
+STOPPING = ("wait", "stopped_epoch", "best", "best_epoch")  # what EarlyStopping remembers, beside the best weights
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -92,3 +100,92 @@ def precision(keras: ModuleType, mixed: bool) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@dataclass
+class Checkpoint:
+    """The file that keeps a training while it runs, whole or not at all; with `resume` it goes on from there.
+
+    It ends as it would have without an interruption, to the last bit, on the same machine. `pause` are the seconds at
+    least between two, 0 for every epoch; it is written after an epoch, as often as 2 % of the time allow.
+    """
+
+    path: Path
+    resume: bool = False
+    pause: float = 5.0
+
+    def read(self) -> dict[str, Any] | None:
+        """What is kept, or None; a damaged file counts as none."""
+        try:
+            with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files} | json.loads(str(file["plain"])) if self.resume else None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def write(self, arrays: dict[str, Any], plain: dict[str, Any]) -> None:
+        """Keep arrays, and what JSON can hold."""
+        file = io.BytesIO()
+        np.savez(file, **arrays, plain=np.array(json.dumps(plain)))
+        write_atomic(self.path, file.getvalue())
+
+    def remove(self) -> None:
+        """Forget it, when the training has ended."""
+        self.path.unlink(missing_ok=True)
+
+
+def keeper(
+    keras: ModuleType, checkpoint: Checkpoint, kept: dict[str, Any] | None, data: Any, rows: list[Any], stopping: Any
+) -> Any:
+    """The Keras callback, the last of all, that restores what is `kept` and writes the checkpoint after epochs.
+
+    `data` has `state()`, arrays and what JSON can hold, and `restore(kept)`; `rows` is the history so far, and
+    `stopping` an EarlyStopping or None.
+    """
+
+    class Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
+            self.last, self.cost = time.perf_counter(), 0.0
+            if not self.model.optimizer.built:
+                self.model.optimizer.build(self.model.trainable_variables)
+            if kept is None:
+                return
+            for name, variables in self._variables().items():
+                for k, variable in enumerate(variables):
+                    variable.assign(kept[f"{name}{k}"])
+            data.restore(kept)
+            version, words, gauss = kept["python"]
+            random.setstate((version, tuple(words), gauss))
+            rows[:] = kept["rows"]
+            if stopping is not None:
+                for name, value in kept["stopping"].items():
+                    setattr(stopping, name, value)
+                stopping.best_weights = [kept[f"best{k}"] for k in range(kept["bests"])] or None
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            start = time.perf_counter()
+            if checkpoint.pause and start - self.last < max(checkpoint.pause, self.cost / SHARE):
+                return
+            arrays = {f"{name}{k}": np.asarray(v) for name, vs in self._variables().items() for k, v in enumerate(vs)}
+            best = (stopping and stopping.best_weights) or []
+            plain: dict[str, Any] = {
+                "epoch": epoch + 1,
+                "rows": rows,
+                "bests": len(best),
+                "stop": bool(self.model.stop_training),
+            }
+            if stopping is not None:
+                plain["stopping"] = {name: _number(getattr(stopping, name)) for name in STOPPING}
+            plain["python"] = random.getstate()  # Keras shuffles the order of the batches with it
+            more, told = data.state()
+            checkpoint.write(arrays | {f"best{k}": w for k, w in enumerate(best)} | more, plain | told)
+            self.last = time.perf_counter()
+            self.cost = self.last - start
+
+        def _variables(self) -> dict[str, list[Any]]:
+            return {"weight": self.model.variables, "optimizer": self.model.optimizer.variables}
+
+    return Keeper()
+
+
+def _number(value: Any) -> Any:
+    return value if value is None or isinstance(value, int) else float(value)

@@ -28,6 +28,14 @@ class Digits:
     def __len__(self) -> int:
         return len(self.images)
 
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What has changed since the beginning, for `restore`: arrays, and what JSON can hold."""
+        return {}, {"generator": self.generator.bit_generator.state}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Go on from this state."""
+        self.generator.bit_generator.state = kept["generator"]
+
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """The images at the indices `chosen` (n,), augmented: (n, 28, 28); and their one-hot targets (n, 10)."""
         return self.augmentation.batch(self.images[chosen], self.generator), self.targets[chosen]
@@ -89,6 +97,18 @@ class Mixed(Digits):
         n = max(1, round(share * len(X)))
         self.pairs = pairs(round(PAIRS * n), X, y, generator) if round(PAIRS * n) else X[:0]
         self.others = np.concatenate([self.pairs, outliers(n - len(self.pairs), X, y, generator)])
+        self.kept = np.ones(len(self.others), bool)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Also which of the others are left."""
+        arrays, plain = super().state()
+        return arrays | {"kept_others": self.kept}, plain
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Go on from this state."""
+        super().restore(kept)
+        self.kept = kept["kept_others"]
+        self.others = self.others[self.kept]
 
     def review(self, answers: Callable[[Images], tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
         """Remove outliers that the network takes for digits although it was trained not to: some drawings are digits.
@@ -101,7 +121,7 @@ class Mixed(Digits):
         kept = proba.max(axis=1) * is_digit < PASSED
         kept[: len(self.pairs)] = True  # known to be two digits, whatever the network says
         if kept.any():
-            self.others = self.others[kept]
+            self.others, self.kept = self.others[kept], kept
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Any, ...]:
         """Images, the targets of both outputs (n, 10) and (n, 1), and their weights (n,): outliers have no class."""

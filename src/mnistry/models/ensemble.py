@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 
+from mnistry.models.backend import Checkpoint
 from mnistry.models.base import Images, InputError, Labels, Pair, Progress
 from mnistry.models.networks import averaged
 from mnistry.models.neural import NeuralClassifier
@@ -28,6 +29,7 @@ class EnsembleClassifier(NeuralClassifier):
         validation: Pair | None = None,
         progress: Progress | None = None,
         callbacks: Sequence[Any] = (),
+        checkpoint: Checkpoint | None = None,  # noqa: ARG002 - `train` keeps each member as a run instead
     ) -> Self:
         """Train a copy of each member, one after the other; `history_` has their epochs in a row. Raises InputError."""
         fitted = []

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from mnistry.data.augmentation import Augmentation
 from mnistry.data.corruptions import corrupt
 from mnistry.data.handwriting_styles import european, with_neighbours
-from mnistry.models.backend import enough_memory, load_keras, precision, seeded
+from mnistry.models.backend import Checkpoint, enough_memory, keeper, load_keras, precision, seeded
 from mnistry.models.base import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
 from mnistry.models.batches import Digits, Distilled, Mixed, divergence
 from mnistry.models.neural_settings import NEURAL, NeuralSettings
@@ -47,10 +47,12 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
         validation: Pair | None = None,
         progress: Progress | None = None,
         callbacks: Sequence[Any] = (),
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Train from scratch; sets `model_`, `history_` (a row an epoch) and `classes_`.
 
-        `callbacks` are Keras callbacks of your own, such as `keras.callbacks.TensorBoard`. Raises InputError.
+        `callbacks` are Keras callbacks of your own, such as `keras.callbacks.TensorBoard`. A `checkpoint` keeps the
+        training while it runs, for one with the same settings and digits to go on. Raises InputError.
         """
         X, y = check_images(X), check_labels(y, len(X))
         self._check_settings(validation)
@@ -70,7 +72,7 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
                     f"not {self.outliers!r}."
                 )
             self._compile(keras, len(data))
-            self._fit(keras, data, validation, progress, [*self._reviews(keras, digits), *callbacks])
+            self._fit(keras, data, validation, progress, [*self._reviews(keras, digits), *callbacks], checkpoint)
             if self.ema:
                 _settle_batch_norm(keras, self.model_, data)
             if self.outliers:
@@ -175,22 +177,34 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
         return [keras.callbacks.LambdaCallback(on_epoch_begin=review)]
 
     def _fit(
-        self, keras: ModuleType, data: Any, validation: Pair | None, progress: Progress | None, others: list[Any]
+        self,
+        keras: ModuleType,
+        data: Any,
+        validation: Pair | None,
+        progress: Progress | None,
+        others: list[Any],
+        checkpoint: Checkpoint | None,
     ) -> None:
         """Run the epochs; the rows of `history_` carry Keras' own names and the seconds."""
         watch = _watch(keras, self.epochs, len(data), progress)
         callbacks = [watch, keras.callbacks.TerminateOnNaN(raise_error=True), *others]
+        stopping = None
         if self.patience or self.best_epoch:
             patience = self.patience or self.epochs
-            callbacks.append(keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=self.best_epoch))
+            stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=self.best_epoch)
+            callbacks.append(stopping)
         fitting: dict[str, Any] = {"epochs": self.epochs, "callbacks": callbacks, "verbose": 0}
         if validation is not None:
             images, labels = check_images(validation[0]), check_labels(validation[1], len(validation[0]))
             targets = keras.utils.to_categorical(labels, 10)
             two = len(self.model_.outputs) == 2
             fitting["validation_data"] = images, (targets, np.ones((len(labels), 1))) if two else targets
+        if checkpoint:
+            if kept := checkpoint.read():
+                fitting["initial_epoch"] = self.epochs if kept["stop"] else kept["epoch"]
+            callbacks.append(keeper(keras, checkpoint, kept, data, watch.rows, stopping))
         try:
-            history = self.model_.fit(data, validation_batch_size=256, **fitting).history
+            self.model_.fit(data, validation_batch_size=256, **fitting)
         except RuntimeError as problem:
             if "NaN" not in str(problem):
                 raise
@@ -198,20 +212,17 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
                 f"The loss became NaN or infinite in epoch {watch.epoch + 1}: the steps are too large. "
                 f"Lower learning_rate (it is {self.learning_rate:g})."
             ) from problem
-        self.history_ = [
-            {"epoch": k + 1, **plain({key: float(values[k]) for key, values in history.items()}), "seconds": seconds}
-            for k, seconds in enumerate(watch.seconds)
-        ]
+        self.history_ = watch.rows
 
 
 def _watch(keras: ModuleType, epochs: int, batches: int, progress: Progress | None) -> Any:
-    """A callback that keeps the seconds of each epoch and passes the progress on."""
+    """A callback that keeps the figures and seconds of each epoch and passes the progress on."""
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.epoch = 0
-            self.seconds: list[float] = []
+            self.rows: list[dict[str, float]] = []
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
             self.epoch, self.start = epoch, time.perf_counter()
@@ -221,9 +232,11 @@ def _watch(keras: ModuleType, epochs: int, batches: int, progress: Progress | No
                 progress(self.epoch, epochs, batch + 1, batches, plain(logs))
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.seconds.append(time.perf_counter() - self.start)
+            figures = {key: float(value) for key, value in plain(logs).items()}
+            figures["seconds"] = time.perf_counter() - self.start
+            self.rows.append({"epoch": epoch + 1, **figures})
             if progress:
-                progress(epoch, epochs, batches, batches, {**plain(logs), "seconds": self.seconds[-1]})
+                progress(epoch, epochs, batches, batches, figures)
 
     return Watch()
 
@@ -244,6 +257,14 @@ def _batches(keras: ModuleType, digits: Digits, size: int, share: float) -> Any:
 
         def on_epoch_end(self) -> None:
             self.order = digits.generator.permutation(len(digits))
+
+        def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+            arrays, plain = digits.state()
+            return arrays | {"order": self.order}, plain
+
+        def restore(self, kept: dict[str, Any]) -> None:
+            digits.restore(kept)
+            self.order = kept["order"]
 
         def __len__(self) -> int:
             return -(-len(digits) // size)

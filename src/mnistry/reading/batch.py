@@ -4,23 +4,25 @@ import csv
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from glob import iglob
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mnistry.reading.detection import PictureError
 from mnistry.reading.reader import Reader, Reading
+from mnistry.reading.workers import LostError, Workers
 from mnistry.settings import MnistryError, quiet_stderr
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")  # how picture files begin
 BEGIN = 64  # bytes that are enough to tell a picture from a list of names
 CHUNK = 32  # pictures that a worker is given at a time
+KILLS = "the system ended the process that read it, twice, as it does when memory runs out"
 AHEAD = 4  # chunks that wait for each worker: enough to keep it busy, and memory stays constant
 
 
@@ -32,6 +34,7 @@ class NoPicture:
 
 
 Source = str | bytes | NoPicture
+Chunk = list[tuple[str, Source]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator
             yield name, NoPicture("expected the name of a picture, and it is empty")
         elif name == "-":
             yield from _from_stdin(stdin or _standard_input())
-        elif Path(name).is_dir():
+        elif os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises where a name is too long or a folder locked
             yield from _some(name, _in_folder(name), f"no picture in this folder: expected {', '.join(ENDINGS)}")
         elif any(sign in name for sign in "*?[") and not os.path.lexists(name):
             yield from _some(name, _matching(name), "no file matches")
@@ -65,7 +68,10 @@ def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator
 
 
 def read_all(reader: Reader, pictures: Iterable[tuple[str, Source]], workers: int = 1) -> Iterator[Result]:
-    """Read pictures in their order, one after the other or in several processes; a bad one never stops the rest."""
+    """Read pictures in their order, one after the other or in several processes; a bad one never stops the rest.
+
+    A picture whose process is killed is tried again, alone; what kills two processes has that as its error.
+    """
     if workers == 1:
         for picture in pictures:
             yield from _read_chunk(reader, [picture])
@@ -73,9 +79,9 @@ def read_all(reader: Reader, pictures: Iterable[tuple[str, Source]], workers: in
     source = iter(pictures)
     chunks = iter(lambda: list(islice(source, CHUNK)), [])
     waiting: deque[Future[list[Result]]] = deque()
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (reader,)) as pool:
+    with Workers(partial(_read_chunk, reader), workers) as pool:
         for chunk in chunks:
-            waiting.append(pool.submit(_work, chunk))
+            waiting.append(pool.submit(_read_surely, chunk))
             if len(waiting) >= workers * AHEAD:
                 yield from waiting.popleft().result()
         while waiting:
@@ -162,10 +168,16 @@ def edit_distance(a: str, b: str) -> int:
 
 
 def usual_workers(names: list[str]) -> int:
-    """1 for up to 100 pictures, because starting processes would take longer than reading; else the number of cores."""
-    many = len(names) > 100 or any(name and Path(name).is_dir() and sum(1 for _ in islice(os.scandir(name), 101)) > 100
-                                   for name in names)  # fmt: skip
-    return (os.cpu_count() or 1) if many else 1
+    """One process for a few pictures, for starting others takes longer; all cores for a folder of many."""
+    return (os.cpu_count() or 1) if len(names) > 100 or any(map(_holds_many, names)) else 1
+
+
+def _holds_many(name: str) -> bool:
+    try:
+        with os.scandir(name or os.devnull) as entries:
+            return sum(1 for _ in islice(entries, 101)) > 100
+    except (OSError, ValueError):  # no folder, or one that may not be entered
+        return False
 
 
 def _standard_input() -> BinaryIO:
@@ -197,28 +209,51 @@ def _named(line: bytes) -> Iterator[tuple[str, Source]]:
         yield name, name
 
 
-def _matching(pattern: str) -> Iterator[str]:
-    yield from sorted(iglob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+def _matching(pattern: str) -> Iterator[tuple[str, Source]]:
+    found = sorted(iglob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    yield from zip(found, found, strict=True)
 
 
-def _in_folder(name: str) -> Iterator[str]:
-    for folder, folders, files in os.walk(name):  # links are not followed: a loop of them would have no end
+def _in_folder(name: str) -> Iterator[tuple[str, Source]]:
+    """The pictures in and below a folder, and each folder that may not be entered."""
+    locked: list[OSError] = []
+    for folder, folders, files in os.walk(name, onerror=locked.append):  # no links: a loop of them would have no end
+        yield from _told(locked)
         folders.sort()
-        yield from (os.path.join(folder, file) for file in sorted(files) if file.lower().endswith(ENDINGS))  # noqa: PTH118
+        paths = [os.path.join(folder, file) for file in sorted(files) if file.lower().endswith(ENDINGS)]  # noqa: PTH118
+        yield from zip(paths, paths, strict=True)
+    yield from _told(locked)
 
 
-def _some(name: str, files: Iterable[str], otherwise: str) -> Iterator[tuple[str, Source]]:
-    """The files, or the reason why there is none."""
+def _told(locked: list[OSError]) -> Iterator[tuple[str, Source]]:
+    while locked:
+        problem = locked.pop(0)
+        yield str(problem.filename), NoPicture(f"this folder cannot be entered ({problem.strerror})")
+
+
+def _some(name: str, found: Iterable[tuple[str, Source]], otherwise: str) -> Iterator[tuple[str, Source]]:
+    """What was found, or the reason why there is nothing."""
     none = True
-    for file in files:
+    for one in found:
         none = False
-        yield file, file
+        yield one
     if none:
         yield name, NoPicture(otherwise)
 
 
-def _read_chunk(reader: Reader, chunk: list[tuple[str, Source]]) -> list[Result]:
-    with quiet_stderr():  # libtiff reports every oddity
+def _read_surely(do: Callable[[Chunk], list[Result]], chunk: Chunk, again: bool = True) -> list[Result]:
+    """Have a process read a chunk; if it dies, each picture is tried again, alone."""
+    try:
+        return do(chunk)
+    except LostError:
+        if again:
+            return [result for one in chunk for result in _read_surely(do, [one], again=False)]
+        name, source = chunk[0]
+        return [Result(name, name if isinstance(source, NoPicture) else source, error=KILLS)]
+
+
+def _read_chunk(reader: Reader, chunk: Chunk) -> list[Result]:
+    with quiet_stderr():  # libtiff tells of every oddity
         return [_read_one(reader, name, source) for name, source in chunk]
 
 
@@ -229,16 +264,3 @@ def _read_one(reader: Reader, name: str, source: Source) -> Result:
         return Result(name, source, reader.read(source))
     except PictureError as problem:
         return Result(name, source, error=str(problem))
-
-
-_reader: Reader | None = None  # of a worker process
-
-
-def _start_worker(reader: Reader) -> None:
-    global _reader
-    _reader = reader
-
-
-def _work(chunk: list[tuple[str, Source]]) -> list[Result]:
-    assert _reader is not None
-    return _read_chunk(_reader, chunk)

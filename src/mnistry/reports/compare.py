@@ -109,7 +109,18 @@ def train_apart(recipe: Recipe, seed: int, dataset: str, settings: Settings, sho
 
     `show` passes its progress on to stderr. Raises TrainingFailedError with the reason.
     """
-    command = ["train", recipe.name, "--dataset", dataset, "--validation", "0", "--seed", str(seed), "--json"]
+    command = [
+        "train",
+        recipe.name,
+        "--dataset",
+        dataset,
+        "--validation",
+        "0",
+        "--seed",
+        str(seed),
+        "--json",
+        "--resume",
+    ]
     child = Child(
         "mnistry.training.processes", ["mnistry.cli", *command, *([] if show else ["--quiet"])],
         _environment(settings), _show if show else None,

@@ -2,13 +2,10 @@
 
 import csv
 import errno
-import glob
 import hashlib
 import json
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.models.neural_settings import NEURAL
-from mnistry.settings import MnistryError, resolved
+from mnistry.settings import MnistryError, draft, not_written, resolved
 
 MANIFEST = "manifest.json"
 PARTS = {"run.json", "history.csv", "metrics.json", "model.onnx", "test_probabilities.npy"}
 INFO = ("recipe", "summary", "settings", "seed", "dataset", "dataset_sha256", "split", "split_seed", "n", "parameters")
-STALE = 24 * 3600  # seconds after which the leftovers of a killed process are deleted
+REMADE = (".html", ".png")  # endings of what `report` and `compare` draw
 
 
 @dataclass(frozen=True)
@@ -173,28 +170,29 @@ def writing(folder: Path, replace: bool = False) -> Iterator[Draft]:
     """
     folder = resolved(folder)
     if not replace and folder.exists() and not _is_empty(folder):
-        raise MnistryError(f"{folder} exists already: choose another --out, or delete it first.")
-    draft = Draft(_temporary(folder), folder)
+        raise MnistryError(f"{folder} exists already: choose another folder, or delete it first.")
     try:
-        if replace:
-            shutil.copytree(folder, draft.path, dirs_exist_ok=True)
-        yield draft
-        _write_manifest(draft.path)
-        if replace:
-            _swap(draft.path, folder)
-        else:
-            draft.folder = _place(draft.path, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with draft(folder, folder=True) as path:
+            if replace:
+                for one in folder.iterdir():
+                    (shutil.copytree if one.is_dir() else shutil.copy2)(one, path / one.name)
+            filled = Draft(path, folder)
+            yield filled
+            _write_manifest(path)
+            if replace:
+                _swap(path, folder)
+            else:
+                filled.folder = _place(path, folder)
     except OSError as problem:
-        raise MnistryError(
-            f"{folder} could not be written: {problem.strerror or problem}. "
-            "Free some space there or choose a folder you may write to."
-        ) from problem
-    finally:
-        shutil.rmtree(draft.path, ignore_errors=True)
+        raise not_written(folder, problem) from problem
 
 
 def check_manifest(folder: Path) -> dict[str, str]:
-    """The SHA-256 of each file by name; raises MnistryError unless every file exists and has the hash listed."""
+    """The sha256 of each file by name; raises MnistryError unless every file is there and has its own.
+
+    Pages and figures may be missing: they can be made anew.
+    """
     if not folder.is_dir():
         raise MnistryError(f"{folder} is no folder: expected the folder of a finished run.")
     if not (folder / MANIFEST).is_file():
@@ -207,6 +205,8 @@ def check_manifest(folder: Path) -> dict[str, str]:
         raise MnistryError(f"{folder / MANIFEST} is damaged ({problem}). Train the run again.") from problem
     for name, expected in hashes.items():
         path = folder / name
+        if not path.is_file() and path.suffix in REMADE:
+            continue
         if not path.is_file():
             raise MnistryError(f"{folder} is damaged: {name} is missing. Train the run again.")
         if sha256(path) != expected:
@@ -236,22 +236,6 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in history for key in row)))
         writer.writeheader()
         writer.writerows(history)
-
-
-def _temporary(folder: Path) -> Path:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
-            if time.time() - left.stat().st_mtime > STALE:
-                shutil.rmtree(left, ignore_errors=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        temporary.chmod(0o755)
-    except OSError as problem:
-        raise MnistryError(
-            f"{folder.parent} cannot be written to ({problem.strerror}): choose another folder with --out "
-            "or MNISTRY_HOME."
-        ) from problem
-    return temporary
 
 
 def _is_empty(folder: Path) -> bool:

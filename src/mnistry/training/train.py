@@ -1,5 +1,7 @@
 """A recipe and a data set in, a finished run out: plan, load, build, fit, export, check, evaluate, save."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry import __version__
 from mnistry.data.dataset import Dataset, load
+from mnistry.models.backend import Checkpoint, backend_info
 from mnistry.models.base import Progress
 from mnistry.models.recipes import Recipe, find_recipe, load_classifier
 from mnistry.reading.reader import THRESHOLD, Reader
@@ -37,6 +41,7 @@ def train(
     origin: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
     message: Callable[[str], None] | None = None,
+    resume: bool = False,
 ) -> Run:
     """Train a recipe and return its finished run.
 
@@ -45,6 +50,9 @@ def train(
     `callbacks` are Keras callbacks that watch the fit of a neural recipe. An ensemble needs its members' runs and a
     student its teacher's: those that are missing are trained first, and `message` is told so before anything is
     trained. The test digits are read once, after the last epoch.
+
+    A neural training is kept under MNISTRY_HOME after its epochs; `resume` goes on with one of the same recipe, seed,
+    data and versions that was interrupted, and ends as it would have ended. Callbacks of yours see the rest of it.
 
     The same seed gives the same answers on the same machine, to the last digit: for classical recipes with any number
     of threads, for neural ones with the number that run.json tells. The run is in the folder `out`, by default under
@@ -64,9 +72,25 @@ def train(
         for one in planned[:-1]:
             if one.run is None:
                 tell(f"Training {one}")
-            done.append(replace(one, run=one.run or _train_needed(one, data, done, settings, progress)))
-        _fill(draft.path, planned[-1], data, done, progress, callbacks, origin)
-    return open_run(draft.folder)
+            done.append(replace(one, run=one.run or _train_needed(one, data, done, settings, progress, resume)))
+        checkpoint = _checkpoint(planned[-1], data, settings, resume)
+        _fill(draft.path, planned[-1], data, done, progress, callbacks, origin, checkpoint)
+    return _finished(draft.folder, checkpoint)
+
+
+def _checkpoint(one: PlannedRun, data: Dataset, settings: Settings, resume: bool) -> Checkpoint | None:
+    """Where this training is kept while it runs: by everything that its weights depend on."""
+    if one.recipe.family != "neural" or "members" in one.recipe.settings:
+        return None
+    depends = {**identity(one.recipe, one.seed, data), "backend": backend_info(), "mnistry": __version__}
+    name = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+    return Checkpoint(settings.home / "checkpoints" / f"{one.recipe.name}-seed{one.seed}-{name}.npz", resume)
+
+
+def _finished(folder: Path, checkpoint: Checkpoint | None) -> Run:
+    if checkpoint:
+        checkpoint.remove()
+    return open_run(folder)
 
 
 def _check_callbacks(recipe: Recipe, callbacks: Sequence[Any]) -> None:
@@ -91,12 +115,18 @@ def _load(
 
 
 def _train_needed(
-    one: PlannedRun, data: Dataset, done: Sequence[PlannedRun], settings: Settings, progress: Progress | None
+    one: PlannedRun,
+    data: Dataset,
+    done: Sequence[PlannedRun],
+    settings: Settings,
+    progress: Progress | None,
+    resume: bool,
 ) -> Run:
     """Train a run that another one is made from; it is kept under MNISTRY_HOME."""
     with writing(free_name(f"{one.recipe.name}-seed{one.seed}", settings.runs)) as draft:
-        _fill(draft.path, one, data, done, progress)
-    return open_run(draft.folder)
+        checkpoint = _checkpoint(one, data, settings, resume)
+        _fill(draft.path, one, data, done, progress, checkpoint=checkpoint)
+    return _finished(draft.folder, checkpoint)
 
 
 def _fill(
@@ -107,12 +137,13 @@ def _fill(
     progress: Progress | None = None,
     callbacks: Sequence[Any] = (),
     origin: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Make one run, given those that it is made from, and write its files into the folder."""
     made_from = _made_from(one, done)
     clock = Clock()
     with EnergyMeter() as meter:
-        classifier = _fit(one, data, made_from, progress, callbacks)
+        classifier = _fit(one, data, made_from, progress, callbacks, checkpoint)
     clock.lap("fit")
     model = to_onnx(classifier)
     proba = classifier.predict_proba(data.test_images)
@@ -135,7 +166,14 @@ def _made_from(one: PlannedRun, done: Sequence[PlannedRun]) -> Made:
     }
 
 
-def _fit(one: PlannedRun, data: Dataset, made_from: Made, progress: Progress | None, callbacks: Sequence[Any]) -> Any:
+def _fit(
+    one: PlannedRun,
+    data: Dataset,
+    made_from: Made,
+    progress: Progress | None,
+    callbacks: Sequence[Any],
+    checkpoint: Checkpoint | None,
+) -> Any:
     """The fitted classifier; an ensemble's members are fitted already."""
     if "members" in made_from:
         return one.recipe.build(one.seed).join([_as_classifier(run) for run in made_from["members"]])
@@ -143,7 +181,8 @@ def _fit(one: PlannedRun, data: Dataset, made_from: Made, progress: Progress | N
     for teacher in made_from.get("teacher", ()):
         recipe = recipe.changed({"teacher": str(teacher.model)})
     held_back = (data.validation_images, data.validation_labels) if len(data.validation_labels) else None
-    more = {"callbacks": callbacks} if callbacks else {}
+    more: dict[str, Any] = {"callbacks": callbacks} if callbacks else {}
+    more |= {"checkpoint": checkpoint} if checkpoint else {}
     return recipe.build(one.seed).fit(data.train_images, data.train_labels, held_back, progress, **more)
 
 

@@ -1,0 +1,236 @@
+"""Races and faults on purpose: `python benchmarks/reliability.py trainings|fetch|read|pictures [--n N] [--seed S]`.
+
+* `trainings`: a training of its own is killed N times at random (kill -9) and resumed each time; whenever one has come
+  to its end its weights are compared, bit by bit, with those of a training that nobody interrupted.
+* `fetch`: N rounds of 16 processes that fetch one file into a cold folder from mirrors of which one lies, half of them
+  killed at random; then the file is fetched once more and its hash checked, and nothing else may be left.
+* `read`: N pictures by two processes, one of which is killed every second: every answer there once, in order.
+* `pictures`: N hostile pictures, mutated from the examples: no crash, and the longest time and the most memory.
+
+The last line is one JSON object.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "pictures"
+PROCESSES = 16
+DATA = random.Random(0).randbytes(2_000_000)
+TRAIN = """
+import sys, numpy as np
+from pathlib import Path
+from mnistry.data.dataset import load
+from mnistry.models.backend import Checkpoint
+from mnistry.models.recipes import find_recipe
+data = load("digits")
+recipe = find_recipe("cnn").changed({"epochs": 12, "batch_size": 64})
+checkpoint = Checkpoint(Path(sys.argv[1]), resume=True, pause=0)
+fitted = recipe.build(1).fit(data.train_images[:512], data.train_labels[:512], checkpoint=checkpoint)
+np.savez(sys.argv[2], *fitted.model_.get_weights())
+"""
+FETCH = """
+import sys
+from pathlib import Path
+from mnistry.data.download import download
+download(sys.argv[2:4], Path(sys.argv[1]), int(sys.argv[4]), sys.argv[5])
+"""
+
+
+def start(code: str, *arguments: object) -> "subprocess.Popen[bytes]":
+    """A process of this Python."""
+    environment = os.environ | {"MNISTRY_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment,
+                            stderr=subprocess.DEVNULL)  # fmt: skip
+
+
+def trainings(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    begun = time.perf_counter()
+    assert start(TRAIN, folder / "none.npz", folder / "whole").wait() == 0
+    longest, wanted = time.perf_counter() - begun, digest(folder / "whole")
+    kills = finished = equal = resumed = 0
+    checkpoint, result = folder / "c.npz", folder / "weights"
+    while kills < n:
+        process = start(TRAIN, checkpoint, result)
+        try:
+            code = process.wait(chance.uniform(0.3, 1) * longest)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            resumed += checkpoint.exists()
+            continue
+        finished += 1
+        equal += code == 0 and digest(result) == wanted
+        checkpoint.unlink(missing_ok=True)
+    last = start(TRAIN, checkpoint, result).wait()
+    finished, equal = finished + 1, equal + (last == 0 and digest(result) == wanted)
+    return {"kills": kills, "with_checkpoint": resumed, "finished": finished, "equal": equal, "ok": finished == equal}
+
+
+def digest(result: Path) -> str:
+    """The hash of the weights, not of the archive, which has the time in it."""
+    import numpy as np
+
+    with np.load(result.with_name(result.name + ".npz")) as file:
+        return hashlib.sha256(b"".join(file[name].tobytes() for name in sorted(file.files))).hexdigest()
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """The file at /good, slowly; something else at every other address."""
+
+    def do_GET(self) -> None:
+        """One answer."""
+        body = DATA if self.path.startswith("/good") else DATA[::-1]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            for place in range(0, len(body), 100_000):
+                self.wfile.write(body[place : place + 100_000])
+                time.sleep(0.005)
+        except OSError:
+            pass  # the client was killed
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def fetch(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base, sha256 = f"http://127.0.0.1:{server.server_port}", hashlib.sha256(DATA).hexdigest()
+    right = left = kills = 0
+    for k in range(n):
+        target = folder / str(k) / "file"
+        arguments = (target, f"{base}/lies", f"{base}/good", len(DATA), sha256)
+        processes = [start(FETCH, *arguments) for _ in range(PROCESSES)]
+        time.sleep(chance.uniform(0, 1))
+        for process in chance.sample(processes, PROCESSES // 2):
+            kills += process.poll() is None
+            process.kill()
+        for process in processes:
+            process.wait()
+        start(FETCH, *arguments).wait()
+        right += hashlib.sha256(target.read_bytes()).hexdigest() == sha256
+        left += len(list(target.parent.iterdir())) - 1
+    server.shutdown()
+    server.server_close()
+    return {"rounds": n, "kills": kills, "right": right, "left_behind": left, "ok": right == n and left == 0}
+
+
+def read(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
+    """See above."""
+    from mnistry.reading.batch import read_all
+    from mnistry.reading.reader import Reader
+
+    alive: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def recorded(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        alive.append(real(*arguments, **options))
+        return alive[-1]
+
+    subprocess.Popen = recorded  # type: ignore[assignment, misc]
+    done, kills = threading.Event(), 0
+
+    def killer() -> None:
+        nonlocal kills
+        while not done.wait(chance.uniform(1, 4)):
+            if running := [process for process in alive if process.poll() is None]:
+                chance.choice(running).send_signal(signal.SIGKILL)
+                kills += 1
+
+    picture = next(EXAMPLES.glob("7_*")).read_bytes()
+    threading.Thread(target=killer, daemon=True).start()
+    results = list(read_all(Reader(), ((str(k), picture) for k in range(n)), 2))
+    done.set()
+    subprocess.Popen = real  # type: ignore[misc]
+    ordered = [result.file for result in results] == [str(k) for k in range(n)]
+    read = sum(result.reading is not None for result in results)
+    return {"pictures": n, "kills": kills, "in_order": ordered, "read": read, "ok": ordered and read >= n - kills}
+
+
+def mutated(picture: bytes, chance: random.Random) -> bytes:
+    """Cut off, bits flipped, a number in the header changed, or a piece put elsewhere."""
+    way, data = chance.randrange(4), bytearray(picture)
+    if way == 0:
+        return bytes(data[: chance.randrange(len(data))])
+    for _ in range(chance.randrange(1, 20)):
+        if way == 1:
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        elif way == 2:
+            data[chance.randrange(min(64, len(data)))] = chance.randrange(256)
+        else:
+            begin, end, to = sorted(chance.randrange(len(data)) for _ in range(3))
+            data[to:to] = data[begin:end][:5000]
+    return bytes(data)
+
+
+def pictures(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
+    """See above."""
+    import resource
+
+    from PIL import Image
+
+    from mnistry.imaging.decode import PictureError, open_picture
+
+    seeds = [path.read_bytes() for path in sorted(EXAMPLES.iterdir())]
+    with Image.open(io.BytesIO(seeds[0])) as image:
+        for kind in ("WEBP", "GIF", "TIFF", "BMP", "PNG", "JPEG"):
+            file = io.BytesIO()
+            image.convert("RGB").resize((64, 64)).save(file, kind)
+            seeds.append(file.getvalue())
+    refused, slowest, before = 0, 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _k in range(n):
+        picture, begun = mutated(chance.choice(seeds), chance), time.process_time()
+        try:
+            open_picture(picture)
+        except PictureError:
+            refused += 1
+        slowest = max(slowest, time.process_time() - begun)
+    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return {
+        "pictures": n, "refused": refused, "slowest_ms": round(1000 * slowest), "memory_mb": round(memory),
+        "ok": slowest <= 0.25 and memory <= 200,
+    }  # fmt: skip
+
+
+KINDS: dict[str, tuple[Callable[[int, random.Random, Path], dict[str, Any]], int]] = {
+    "trainings": (trainings, 200), "fetch": (fetch, 50), "read": (read, 5000), "pictures": (pictures, 7000),
+}  # fmt: skip
+
+
+def main() -> int:
+    """Run one of them; exit code 1 if something did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--n", type=int, help="how many (default: 200 kills, 50 rounds, 5000 or 7000 pictures)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    work, usual = KINDS[options.kind]
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        told = work(options.n or usual, random.Random(options.seed), Path(folder))
+    print(json.dumps({"kind": options.kind, "seed": options.seed, **told,
+                      "seconds": round(time.perf_counter() - start, 1)}))  # fmt: skip
+    return 0 if told["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
