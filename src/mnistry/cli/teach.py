@@ -59,9 +59,7 @@ def finetune_arguments(parser: argparse.ArgumentParser) -> None:
         help="learn from an exported zip, or a folder with labels.csv, instead of the stored ones",
     )
     parser.add_argument("--undo", action="store_true", help="go back to the model before the last teaching")
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="which corrections are held back, and the order (default: 0)"
-    )
+    parser.add_argument("--seed", type=seed, default=0, help="which corrections are held back (default: 0)")
     parser.add_argument("--progress", action="store_true", help=argparse.SUPPRESS)  # for the page: a JSON line a step
 
 

@@ -46,9 +46,7 @@ def to_keras(onnx_file: bytes) -> Any:
         for name, (kernel, bias) in dense.items():
             model.get_layer(name).set_weights([arrays[kernel], arrays[bias]])
     except (ValueError, KeyError, IndexError, StopIteration) as problem:
-        raise MnistryError(
-            "Only a model of the recipe reader can be taught, and this one has other layers."
-        ) from problem
+        raise MnistryError("Only a model of the recipe reader can be taught; this one has other layers.") from problem
     return model
 
 

@@ -1,4 +1,4 @@
-"""The routes under /corrections and /finetune: a wrong reading corrected, corrections listed, deleted, moved, learnt."""
+"""The routes under /corrections and /finetune: a reading corrected, corrections listed, deleted, moved, learnt."""
 
 import asyncio
 import json
@@ -128,7 +128,8 @@ class Teaching:
             sys.executable, *COMMAND, stdin=pipe, stdout=pipe, stderr=pipe,
             env={**os.environ, "MNISTRY_HOME": str(self.home)},
         )  # fmt: skip
-        assert process.stdout and process.stderr
+        assert process.stdout
+        assert process.stderr
         error, last = asyncio.create_task(process.stderr.read()), dict[str, Any]()
         async for line in process.stdout:
             last = json.loads(line)
