@@ -35,7 +35,7 @@ export default {
 STYLE = """
 .mnistry-pad { max-width: 34rem; color: var(--text); font: 1rem/1.5 system-ui, sans-serif; padding: 2px; }
 .mnistry-pad .tool-text { font-size: .85rem; }
-.mnistry-pad .pad-told { margin: 0; min-height: 2.4rem; font-size: 1.6rem; color: var(--accent); white-space: pre-line; }
+.mnistry-pad .pad-told { margin: 0; min-height: 2.4rem; font-size: 1.6rem; white-space: pre-line; }
 """
 
 
@@ -53,7 +53,7 @@ def pad(reader: Reader | None = None) -> Any:
 
 
 def pad_assets() -> tuple[str, str]:
-    """The page's pad for other programs' pages: its JavaScript module and its style, whose colours `.mnistry-pad` has."""
+    """The page's pad for other programs: its JavaScript module, and its style for what is inside `.mnistry-pad`."""
     folder = resources.files("mnistry") / "web" / "static"
     script, style = ((folder / name).read_text("utf-8") for name in ("pad.js", "pad.css"))
     return script, style.replace(":root", ".mnistry-pad") + ".mnistry-pad * { box-sizing: border-box; }\n"

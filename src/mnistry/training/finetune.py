@@ -2,8 +2,8 @@
 
 A correction is a picture and what it says. The reader locates its digits, and learns from the 28x28 that it sees there.
 MNIST's digits and pictures of what is no digit keep their old answers (learning without forgetting, Li and Hoiem 2016):
-their targets are what the bundled recogniser says of them. The weights that are kept lie between the old and the trained
-ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+their targets are what the bundled recogniser says of them. The weights that are kept lie between the old and the
+trained ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 """
 
 import hashlib
