@@ -41,9 +41,10 @@ FEWEST_HELD_BACK = 4  # corrections, below which none is held back
 # Chosen on ten stroke writers that benchmarks/finetune.py does not report.
 STEPS = 100
 LEARNING_RATE = 5e-4  # the highest; it falls to 0 along a cosine
-NEW = 0.5  # how far the weights go from the old to the trained ones: most of the gain, and a third of what MNIST loses
+NEW = (0.5, 0.35, 0.2)  # how far the weights go from the old to the trained ones: the first that MNIST allows
+FALLS = 0.0005  # of the accuracy on training digits of MNIST, up to which that is
 OLD_DIGITS, OLD_OUTLIERS, CORRECTED = 64, 24, 40  # pictures of each kind in one step
-KNOWN_DIGITS, KNOWN_OUTLIERS = 6000, 600  # of each kind that the steps draw from
+KNOWN_DIGITS, KNOWN_OUTLIERS = 8000, 600  # of each kind that the steps draw from
 CHANGES = Augmentation(rotation=12, shift=2, zoom=0.15, shear=0.2, elastic=1, stroke=0.6, blur=1)  # as the recipe's
 
 
@@ -132,6 +133,8 @@ class _Teacher:
         generator = np.random.default_rng(seed)
         progress(0.04, "drawing what is no digit")
         self._digits, self._others = _known(data, generator)
+        chosen = generator.permutation(len(data.train_labels))[:KNOWN_DIGITS]
+        self._known = data.train_images[chosen], data.train_labels[chosen]
         progress(0.07, "starting Keras")
         keras = load_keras()
         self._network = to_keras(bundled())
@@ -155,8 +158,13 @@ class _Teacher:
                 self._network.train_on_batch(pictures, targets, weights)
                 self._progress(start + (end - start) * (step + 1) / STEPS, "learning")
         trained = self._network.get_weights()
-        self._network.set_weights([old + NEW * (new - old) for old, new in zip(self._weights, trained, strict=True)])
-        return from_keras(bundled(), self._network)
+        for share in NEW:
+            mixed = [old + share * (new - old) for old, new in zip(self._weights, trained, strict=True)]
+            self._network.set_weights(mixed)
+            model = from_keras(bundled(), self._network)
+            if _accuracy(self._old, *self._known) - _accuracy(Reader(model), *self._known) <= FALLS:
+                break
+        return model
 
     def _batch(self, images: Images, labels: NDArray[np.int64], generator: np.random.Generator) -> tuple[Any, ...]:
         """Pictures (n, 28, 28), the targets of both outputs, and the weights of each: a non-digit has no class."""
@@ -203,8 +211,12 @@ def _signs(text: str) -> str:
 
 def _test(before: Reader, after: Reader, data: Dataset) -> dict[str, Any]:
     """Accuracy of both on the test digits."""
-    right = [float(np.mean(reader.predict(data.test_images) == data.test_labels)) for reader in (before, after)]
+    right = [_accuracy(reader, data.test_images, data.test_labels) for reader in (before, after)]
     return {"n": len(data.test_labels), "before": right[0], "after": right[1]}
+
+
+def _accuracy(reader: Reader, images: Images, labels: NDArray[np.int64]) -> float:
+    return float(np.mean(reader.predict(images) == labels))
 
 
 def _refused(figures: dict[str, Any], data: Dataset) -> str:
