@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mnistry.data.scenes import SceneMaker
 from mnistry.settings import write_atomic
-from mnistry.training.locator import LocatorSettings, train_locator
-from mnistry.training.locator_onnx import locator_onnx
+from mnistry.training.locator.learn import LocatorSettings, train_locator
+from mnistry.training.locator.onnx import locator_onnx
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from draw_digits import STROKES, Points, _line, _smooth
 from PIL import Image, ImageDraw, ImageFilter
 
 from mnistry import Reader
+from mnistry.reading.recognizer import bundled
 from mnistry.web.engine import FOLDER, STORED, store_answers
 
 FINE = 3  # drawn so many times larger, then averaged: smooth strokes
@@ -31,7 +32,7 @@ def main() -> None:
         kind = {"quality": 82} if name.endswith("jpg") else {"optimize": True}
         picture.save(file, "JPEG" if name.endswith("jpg") else "PNG", **kind)
         (FOLDER / name).write_bytes(file.getvalue())
-    for name, answer in store_answers(Reader()).items():
+    for name, answer in store_answers(Reader(bundled())).items():
         print(f"{name}: {answer['text']!r}, {Path(FOLDER / name).stat().st_size} bytes")
     print(STORED)
 

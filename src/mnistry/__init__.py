@@ -22,10 +22,11 @@ _HOMES = {
     "Reading": "reading.reader",
     "evaluate": "training.train",
     "load": "data.dataset",
+    "pad": "notebook",
     "train": "training.train",
 }
 __all__ = [
-    "Digit", "MnistryError", "PictureError", "Reader", "Reading", "__version__", "evaluate", "load", "train",
+    "Digit", "MnistryError", "PictureError", "Reader", "Reading", "__version__", "evaluate", "load", "pad", "train",
 ]  # fmt: skip
 
 

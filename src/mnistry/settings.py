@@ -22,6 +22,7 @@ INSTALL_FROM = "."  # what pip installs, a clone: on the day of publishing this 
 EXTRAS = {  # which extra of pyproject.toml brings a library; `train` brings all others
     "optuna": "tune", "sqlalchemy": "tune", "psycopg": "tune", "ray": "ray",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "h11": "serve", "prometheus_client": "serve",
+    "anywidget": "notebook", "traitlets": "notebook",
 }  # fmt: skip
 
 

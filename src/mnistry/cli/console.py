@@ -162,6 +162,26 @@ def steps_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int, str], None
 
 
 @contextmanager
+def share_bar(quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """Give a function to call with the share that is done and what comes next. A line stays for each of these."""
+    if quiet:
+        yield lambda *_: None
+        return
+    with _progress(_Left(compact=True)) as bar:
+        task = bar.add_task("", total=1.0)
+        last = ""
+
+        def tell(share: float, what: str) -> None:
+            nonlocal last
+            bar.update(task, completed=share, description=what)
+            if what != last and not bar.console.is_terminal:
+                say(what)
+            last = what
+
+        yield tell
+
+
+@contextmanager
 def counting_bar(what: str, quiet: bool) -> Iterator[Callable[[], None]]:
     """Give a function to call when one more is done.
 
@@ -205,6 +225,28 @@ def score(figures: Mapping[str, Any]) -> None:
     digits = f"; {figures['digit_accuracy']:.1%} of {figures['digits']} digits" if figures["digits"] else ""
     other = f"; {figures['without_label']} pictures have no label" if figures["without_label"] else ""
     _line(f"{figures['accuracy']:.1%} of {figures['pictures']} pictures are read right{digits}{other}.")
+
+
+def taught(figures: Mapping[str, Any]) -> None:
+    """What a teaching has brought: the corrections held back, all of them, and MNIST, before and after."""
+    of, test = figures["corrections"], figures["mnist"]
+    unused = of["n"] - of["used"]
+    if unused:
+        _line(f"{unused} of {of['n']} corrections were left out: the reader finds another number of digits in them.")
+    if of["held_back"]:
+        _line(f"Pictures held back, of which nothing was learnt: {_right(of['held_back'])}.")
+    else:
+        _line("Nothing was held back to judge it by: that takes at least 4 corrections.")
+    _line(f"All corrections: {_right(of['all'])}.")
+    _line(f"MNIST's {test['n']} test digits: {test['before']:.2%} right before, {test['after']:.2%} after.")
+    if figures["kept"]:
+        _line(f"Taught in {figures['seconds']:.0f} s. `mnistry finetune --undo` goes back.")
+    else:
+        _line(escape(figures["reason"]))
+
+
+def _right(figures: Mapping[str, int]) -> str:
+    return f"{figures['before']} of {figures['n']} read right before, {figures['after']} after"
 
 
 def results(run_folder: str, figures: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> None:

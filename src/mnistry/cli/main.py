@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import NoReturn
 
 from mnistry import __version__
-from mnistry.cli import learn, read, report, serve, tune
+from mnistry.cli import learn, read, report, serve, teach, tune
 from mnistry.cli.arguments import DONE
 from mnistry.settings import MnistryError, missing_extra
 
 MISTAKE, INTERRUPTED = 2, 130
-# Each command with what adds its arguments, in the order of the story: learn, prove, read, serve.
+# Each command with what adds its arguments, in the order of the story: learn, prove, read, serve, teach.
 COMMANDS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None] | None], ...] = (
     (learn.fetch, None),
     (learn.models, learn.models_arguments),
@@ -28,6 +28,8 @@ COMMANDS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.Ar
     (learn.export, learn.export_arguments),
     (read.read, read.read_arguments),
     (serve.serve, serve.serve_arguments),
+    (teach.corrections, teach.corrections_arguments),
+    (teach.finetune, teach.finetune_arguments),
 )
 
 

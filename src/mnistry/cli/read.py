@@ -11,7 +11,11 @@ def read_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `read` takes."""
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file (PNG, JPEG, WebP, BMP, GIF, TIFF), "
                         "a folder, a pattern, or - for standard input: one picture, or names, one a line")  # fmt: skip
-    parser.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
+    parser.add_argument(
+        "--model",
+        help="a run or an ONNX file; or bundled, the model that comes with mnistry, "
+        "where `mnistry finetune` has made another of it",
+    )
     parser.add_argument("--show", metavar="FILE", help="draw what was read: one picture as .png, many as .html")
     parser.add_argument("--labels", metavar="CSV", help="columns file and label: say how many are right, show mistakes")
     parser.add_argument("--workers", type=whole_number(1, 64), metavar="N",
@@ -46,7 +50,10 @@ def read(options: argparse.Namespace) -> int:
 
 def _reader(model: str | None) -> Any:
     from mnistry.reading.reader import Reader
+    from mnistry.reading.recognizer import bundled
 
+    if model == "bundled":
+        return Reader(bundled())
     if model is None or model.lower().endswith(".onnx"):
         return Reader(model)
     return Reader(find_run(model).model)

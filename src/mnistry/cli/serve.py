@@ -29,7 +29,11 @@ def serve_arguments(parser: argparse.ArgumentParser) -> None:
         field = declared[name]
         told = f"{field.metadata['doc']} (default: {field.default} {field.metadata['unit']}".rstrip() + ")"
         parser.add_argument(flag, dest=name, type=kind, metavar=METAVARS[kind], help=told)
-    parser.add_argument("--model", help="a run or an ONNX file, instead of the model that comes with mnistry")
+    parser.add_argument(
+        "--model",
+        help="a run or an ONNX file; or bundled, the model that comes with mnistry, "
+        "where `mnistry finetune` has made another of it",
+    )
     several: Any = {"action": "append", "default": []}
     parser.add_argument("--allow-host", metavar="NAME", help="a further name of the service, or *.name", **several)
     parser.add_argument("--allow-origin", metavar="ORIGIN", help="whose pages may call the service (CORS)", **several)
@@ -59,6 +63,10 @@ def serve(options: argparse.Namespace) -> int:
 
 def checked_model(name: str) -> bytes:
     """The bytes of a run's or an ONNX file's model, compared with the sha256 of the manifest or card beside it."""
+    if name == "bundled":
+        from mnistry.reading.recognizer import bundled
+
+        return bundled()
     if not name.lower().endswith(".onnx"):
         return Path(find_run(name).model).read_bytes()
     file = Path(name)

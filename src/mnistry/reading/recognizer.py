@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.settings import MnistryError
+from mnistry.settings import MnistryError, Settings, write_atomic
 
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 UNPICKLED = ("_session", "_learned", "_classical")  # what each process opens for itself
+TAUGHT = "taught"  # the folder under MNISTRY_HOME of the models that `mnistry finetune` has made
+TAUGHT_KEPT = 5  # of these: the newest is in use, the others are what --undo goes back to
 
 
 class Recognizer:
-    """One model, by default the one that comes with the package; see `Reader`."""
+    """One model: by default what `mnistry finetune` has made of the one that comes with the package, if it has; see
+    `Reader`."""
 
     def __init__(self, model: str | Path | bytes | None = None) -> None:
+        model = taught(Settings.from_environment().home) if model is None else model
         self._bytes = bundled() if model is None else _model_bytes(model)
         self._known = model is None  # the bundled model needs no checks, and is opened when it is first used
         self._path = Path(model) if isinstance(model, str | Path) else None
@@ -70,6 +74,7 @@ class Recognizer:
     def card(self) -> dict[str, Any]:
         """What is known of the model: its data, recipe, figures on the test digits ("test"), and limits.
 
+        The card of a model that `mnistry finetune` has made also has "taught": on what, and what came of it.
         `mnistry export` writes this card beside the ONNX file. For a model without one: sha256, bytes, the metadata in
         the file and a sentence under "limits".
         """
@@ -80,6 +85,8 @@ class Recognizer:
             card: dict[str, Any] = json.loads(self._path.with_suffix(".json").read_text("utf-8"))  # type: ignore[union-attr]
             if card.get("sha256") == digest:
                 return card
+        if digest == (card := model_card())["sha256"]:
+            return card
         limits = "Not known: there is no card beside the model's file."
         return {"sha256": digest, "bytes": len(self._bytes), **self.metadata, "limits": limits}
 
@@ -114,6 +121,50 @@ def bundled(name: str = "reader") -> bytes:
     if hashlib.sha256(data).hexdigest() != model_card(name)["sha256"]:
         raise MnistryError("A model that comes with mnistry is damaged: install mnistry again.")
     return data
+
+
+def taught(home: Path) -> Path | None:
+    """The file of the newest model that was taught under this home, or None; raises MnistryError if it is damaged."""
+    cards = sorted((home / TAUGHT).glob("*.json"))
+    if not cards:
+        return None
+    file = cards[-1].with_suffix(".onnx")
+    try:
+        whole = hashlib.sha256(file.read_bytes()).hexdigest() == json.loads(cards[-1].read_text("utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise MnistryError(f"The taught model {file} is damaged: mnistry finetune --undo goes back to the one before.")
+    return file
+
+
+def keep_taught(home: Path, model: bytes, card: dict[str, Any]) -> Path:
+    """Keep a model as the newest taught one; its card comes last, and only then it counts. Raises MnistryError."""
+    folder = home / TAUGHT
+    numbers = [int(path.stem) for path in folder.glob("*.*") if path.stem.isdecimal()]
+    file = folder / f"{max(numbers, default=0) + 1:06}.onnx"
+    write_atomic(file, model)
+    write_atomic(file.with_suffix(".json"), json.dumps(card, indent=1).encode())
+    for old in sorted(folder.glob("*.json"))[:-TAUGHT_KEPT]:
+        _forget(old)
+    return file
+
+
+def undo_taught(home: Path) -> dict[str, Any]:
+    """Forget the newest taught model, and give the card of the one that counts now; raises MnistryError."""
+    cards = sorted((home / TAUGHT).glob("*.json"))
+    if not cards:
+        raise MnistryError("There is nothing to undo: the model in use is the one that comes with mnistry.")
+    try:
+        _forget(cards[-1])
+    except OSError as problem:
+        raise MnistryError(f"{cards[-1]} cannot be deleted: {problem.strerror}.") from problem
+    return Recognizer(taught(home) or bundled()).card
+
+
+def _forget(card: Path) -> None:
+    card.unlink()
+    card.with_suffix(".onnx").unlink(missing_ok=True)
 
 
 def _file(name: str) -> bytes:

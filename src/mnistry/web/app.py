@@ -33,11 +33,14 @@ def create_app(reader: Reader, settings: ServeSettings | None = None) -> FastAPI
     settings, state = settings or ServeSettings(), State()
     metrics = Metrics(lambda: engine.waiting)
     engine = Engine(reader, settings, metrics.batch)
+    teacher = teaching.Teaching(engine, settings.home)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await _prove(engine, state)
+        teacher.open()
         yield
+        teacher.close()
         engine.close()
 
     app = FastAPI(
@@ -48,7 +51,9 @@ def create_app(reader: Reader, settings: ServeSettings | None = None) -> FastAPI
     _add_reading(app, engine)
     _add_pages(app, metrics)
     app.include_router(protocol.router(engine, state))
-    app.include_router(teaching.router(engine, Corrections(settings.home) if settings.home else None))
+    store = Corrections(settings.home) if settings.home else None
+    app.include_router(teaching.router(engine, store))
+    app.include_router(teaching.teaching_router(teacher, store))
     _add_refusals(app)
     if settings.origins:
         app.add_middleware(

@@ -95,7 +95,7 @@ class Corrections:
 
     def take(self, data: bytes) -> tuple[int, int]:
         """Add those of an exported zip: how many were new, how many known. All are added or none."""
-        found = _unpacked(data)
+        found = unpacked(data)
         with self._open() as database:
             new = [self._insert(database, *each)[1] for each in found]
         return sum(new), len(new) - sum(new)
@@ -143,7 +143,7 @@ def _told(number: int, label: str, read: str, created: str) -> dict[str, object]
     return {"id": number, "label": label, "read": read, "created": created}
 
 
-def _unpacked(data: bytes) -> list[tuple[bytes, str, str]]:
+def unpacked(data: bytes) -> list[tuple[bytes, str, str]]:
     """Picture, label and reading of each row of an exported zip. Raises MnistryError."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

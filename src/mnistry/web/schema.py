@@ -15,6 +15,7 @@ STATUSES = {
     404: "There is no such thing here.",
     405: "There is no such method here.",
     408: "The request took too long to arrive.",
+    409: "This is being done already.",
     413: "The request or its picture is larger than the limit.",
     415: "The body is compressed; it is to be sent as it is.",
     500: "A mistake of the service.",
@@ -98,6 +99,16 @@ class CountAnswer(BaseModel):
 
     added: int
     known: int
+
+
+class TeachingAnswer(BaseModel):
+    """How far the teaching is, and which model is in use."""
+
+    possible: bool
+    state: Literal["idle", "learning", "taught", "refused", "failed"] = Field(description="of this service's last one")
+    share: float = Field(ge=0, le=1, description="of the work that is done")
+    told: str = Field(description="what is being done; or why it is not possible, was refused or failed")
+    taught: dict[str, Any] | None = Field(description="the figures of the taught model in use; null: the bundled one")
 
 
 class Tensor(BaseModel):

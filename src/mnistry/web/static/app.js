@@ -4,6 +4,7 @@ import { createPad, element, WIDTH } from "./pad.js";
 import { explainPicture, prepared, readPicture, ReadingError } from "./reader.js";
 import { Answer } from "./answer.js";
 import { Kept } from "./kept.js";
+import { Teaching } from "./teach.js";
 
 const SCALE = 0.6; // of the pad's units: pixels of the picture that is read
 const EXAMPLES = [
@@ -20,6 +21,7 @@ const find = (id) => document.getElementById(id);
 const pad = createPad(find("pad"), { onchange: padChanged, label: "Drawing pad" });
 const answer = new Answer(pad.stage, correct);
 const kept = new Kept(toast);
+const teaching = new Teaching(toast);
 const frame = element("div", { class: "picture", hidden: "" });
 const hint = element("p", { class: "hint", "aria-hidden": "true" }, "Write here");
 pad.stage.append(frame, hint, answer.overlay);
@@ -210,5 +212,8 @@ function toast(text, undo = null) {
   toastTimer = setTimeout(() => (find("toast").hidden = true), 6000);
 }
 
-kept.open().then((open) => (answer.correctable = open));
+kept.open().then((open) => {
+  answer.correctable = open;
+  if (open) teaching.open();
+});
 document.documentElement.dataset.ready = "yes";
