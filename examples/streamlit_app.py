@@ -77,13 +77,13 @@ def runs() -> dict[str, Path]:
     return {run.name: run for run in sorted(found, key=lambda run: (run / "manifest.json").stat().st_mtime)[::-1]}
 
 
-@st.cache_resource
+@st.cache_resource  # type: ignore[untyped-decorator]
 def reader(name: str) -> Reader:
     """The reader of a run, or of mnistry's own model."""
     return Reader(None if name == DEFAULT else runs()[name] / "model.onnx")
 
 
-@st.cache_data(max_entries=20)
+@st.cache_data(max_entries=20)  # type: ignore[untyped-decorator]
 def read(picture: bytes | None, name: str) -> Reading | str | None:
     """The reading, or why there is none; None without a picture."""
     try:

@@ -195,7 +195,7 @@ def bomb(width: int, height: int) -> bytes:
         (b"", "empty file"),
         (b"hello", "no picture: expected PNG, JPEG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture"),
-        (bomb(60_000, 60_000), r"60000 x 60000 pixels|could be decompression bomb"),
+        (bomb(60_000, 60_000), r"60000 x 60000 pixels|too many pixels"),
         (bomb(9_000, 9_000), "9000 x 9000 pixels: expected at most 60 million"),
         (bomb(40_000, 2), "40000 x 2 pixels"),
         (bomb(100, 100), "damaged picture"),

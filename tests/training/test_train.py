@@ -171,7 +171,7 @@ def test_a_model_of_another_back_end_is_exported_in_a_process_of_its_own(dense_r
 
 
 def test_an_export_goes_to_an_onnx_file(dense_run: Run, tmp_path: Path):
-    with pytest.raises(MnistryError, match=r"ends in \.onnx, not 'model\.bin'"):
+    with pytest.raises(MnistryError, match=r"ends in \.onnx, or to a folder, not 'model\.bin'"):
         export_run(dense_run, tmp_path / "model.bin")
 
 
