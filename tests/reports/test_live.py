@@ -30,13 +30,13 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
 
 def test_it_is_drawn_under_the_cell_and_then_in_the_same_place(shown: list, few_digits):
     X, y = few_digits
-    model = RECIPES["dense"].changed({"epochs": 2}).build(seed=0)
+    model = RECIPES["dense"].changed({"epochs": 1}).build(seed=0)
     callback = live_curves(seconds=0)
     model.fit(X, y, validation=(X, y), callbacks=[callback])
     assert [how for how, _ in shown][:2] == ["new", "again"]
-    assert len(shown) > 2  # also within the epochs
+    assert len(callback.points) >= 1  # also within the epoch
     assert all(png.startswith(b"\x89PNG") for _, png in shown)
-    assert [epoch for epoch, _ in callback.epochs] == [1, 2]
+    assert [epoch for epoch, _ in callback.epochs] == [1]
     assert callback.epochs[-1][1]["val_accuracy"] == pytest.approx(model.history_[-1]["val_accuracy"])
     callback.on_train_begin()
     callback.draw()

@@ -125,6 +125,7 @@ def report_page(dense_run: Run, tmp_path_factory: pytest.TempPathFactory) -> str
     return write_report(open_run(folder)).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_report_shows_spoilt_digits_once_they_are_measured(dense_run: Run, report_page: str, tmp_path: Path):
     assert "evaluate RUN --corruptions" in report_page
     shutil.copytree(dense_run.folder, tmp_path / "run")
