@@ -84,7 +84,7 @@ def test_in_a_browser_a_stroke_sends_its_picture_and_the_words_are_shown(tmp_pat
         page.wait_for_function("sent.length")
         picture = Image.open(io.BytesIO(base64.b64decode(page.evaluate("sent.at(-1)"))))
         page.evaluate("model.say('7  (99.9%)')")
-        assert page.locator(".pad-told").inner_text() == "7  (99.9%)"
+        assert page.locator(".pad-told").text_content() == "7  (99.9%)"
         page.screenshot(path=str(tmp_path / "pad.png"))
         page.locator("button.tool", has_text="Clear").click()
         page.wait_for_function("sent.at(-1) === ''")
