@@ -7,9 +7,9 @@ the ONNX file; for pictures `text` BYTES [n] and `reading` BYTES [n], the JSON o
 """
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from mnistry import __version__
 from mnistry.web.engine import Engine
@@ -19,6 +19,7 @@ from mnistry.web.tensors import HEADER, Inference, answer, parse
 
 MODEL = "mnistry"
 VERSION = "1"
+Name = Annotated[str, Path(examples=[MODEL])]
 METADATA = {
     "name": MODEL,
     "versions": [VERSION],
@@ -63,7 +64,7 @@ def router(engine: Engine, state: State) -> APIRouter:
 
     @routes.get("/models/{model}/ready", responses=refusals(404))
     @routes.get("/models/{model}/versions/{version}/ready", responses=refusals(404), include_in_schema=False)
-    async def model_ready(model: str, version: str = VERSION) -> dict[str, Any]:
+    async def model_ready(model: Name, version: str = VERSION) -> dict[str, Any]:
         """The same, for the model."""
         _known(model, version)
         await ready()
@@ -71,7 +72,7 @@ def router(engine: Engine, state: State) -> APIRouter:
 
     @routes.get("/models/{model}", responses=refusals(404))
     @routes.get("/models/{model}/versions/{version}", responses=refusals(404), include_in_schema=False)
-    async def metadata(model: str, version: str = VERSION) -> dict[str, Any]:
+    async def metadata(model: Name, version: str = VERSION) -> dict[str, Any]:
         """The model's inputs and outputs."""
         _known(model, version)
         return METADATA
@@ -80,7 +81,7 @@ def router(engine: Engine, state: State) -> APIRouter:
         "/models/{model}/infer", responses=refusals(404, 408, 413, 415), openapi_extra=json_body(InferBody)
     )  # fmt: skip
     @routes.post("/models/{model}/versions/{version}/infer", include_in_schema=False)
-    async def infer(request: Request, model: str, version: str = VERSION) -> Response:
+    async def infer(request: Request, model: Name, version: str = VERSION) -> Response:
         """Recognise images of 28x28, or read whole pictures."""
         _known(model, version)
         settings = engine.settings

@@ -97,7 +97,7 @@ class _Data:
 
 
 def _images(data: _Data, most: int) -> NDArray[np.uint8]:
-    if data.kind not in IMAGE_TYPES:
+    if not isinstance(data.kind, str) or data.kind not in IMAGE_TYPES:
         raise _bad("`images` is of the datatype UINT8 (0 to 255) or FP32 (0 to 1).")
     if data.shape[1:] not in ((28, 28), (784,)):
         raise _bad("`images` has the shape [n, 28, 28] or [n, 784].")
