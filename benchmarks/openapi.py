@@ -3,8 +3,8 @@
     python benchmarks/openapi.py [--examples 400] [--cases 5000] [--seed 1]
 
 Needs mnistry[serve] and schemathesis>=4 (not among mnistry's own extras). The service stands on a free port, with a
-home of its own and without MNIST, so that a teaching that is asked for ends at once. Fails where an answer is a 5xx other
-than a documented 503 or 507, has a status that is not documented for its route, or a body or type that is not. The last
+home of its own and without MNIST, so that a teaching that is asked for ends at once. Fails where an answer is a 5xx
+other than a documented 503 or 507, or has a status, a body or a type that is not documented for its route. The last
 line is one JSON object.
 """
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 import mnistry
 from mnistry.notebook import SCRIPT, STYLE, pad_assets
+from writing import draw_seven_on_pad
 
 CHROMIUM = Path(os.environ.get("MNISTRY_CHROMIUM", "/usr/bin/chromium"))
 # What anywidget gives to `render`, with Python's part left out.
@@ -74,13 +75,7 @@ def test_in_a_browser_a_stroke_sends_its_picture_and_the_words_are_shown(tmp_pat
         page.add_script_tag(content=(script + SCRIPT).replace("export default", "window.widget ="), type="module")
         page.wait_for_function("window.widget")
         page.evaluate(f"() => {{ {MODEL} }}")
-        box = page.locator(".pad-canvas").bounding_box()
-        left, top, size = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.25, box["height"] * 0.5
-        page.mouse.move(left, top)
-        page.mouse.down()
-        for x, y in [(0.3, 0), (0.6, 0), (0.45, 0.5), (0.3, 1)]:
-            page.mouse.move(left + x * size, top + y * size, steps=5)
-        page.mouse.up()
+        draw_seven_on_pad(page)
         page.wait_for_function("sent.length")
         picture = Image.open(io.BytesIO(base64.b64decode(page.evaluate("sent.at(-1)"))))
         page.evaluate("model.say('7  (99.9%)')")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import LONG, ROOT
+from writing import draw_seven_on_pad
 
 pytest.importorskip("streamlit", reason="the extra [streamlit] is not installed: pip install '.[streamlit]'")
 pytestmark = [
@@ -106,13 +107,7 @@ def test_a_digit_drawn_in_a_browser_is_read(address: str, tmp_path: Path):
         page.goto(address)
         canvas = page.locator(".pad-canvas")
         canvas.wait_for(timeout=1000 * LONG)
-        box = canvas.bounding_box()
-        left, top, size = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.25, box["height"] * 0.5
-        page.mouse.move(left, top)
-        page.mouse.down()
-        for x, y in [(0.3, 0), (0.6, 0), (0.45, 0.5), (0.3, 1)]:
-            page.mouse.move(left + x * size, top + y * size, steps=5)
-        page.mouse.up()
+        draw_seven_on_pad(page)
         sync_api.expect(page.get_by_role("heading", name="7", exact=True)).to_be_visible(timeout=1000 * LONG)
         page.wait_for_timeout(1000)
         page.screenshot(path=str(tmp_path / "streamlit.png"))

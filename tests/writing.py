@@ -1,5 +1,7 @@
 """Digits of plain strokes on paper, for the tests of pages."""
 
+from typing import Any
+
 from PIL import Image, ImageDraw
 
 STROKES = {
@@ -24,3 +26,14 @@ def write(picture: Image.Image, text: str, x: float, y: float, height: float, pe
 
 def paper(width: int = 600, height: int = 400, colour: str = "#fffdf4") -> Image.Image:
     return Image.new("RGB", (width, height), colour)
+
+
+def draw_seven_on_pad(page: Any) -> None:
+    """Draw a 7 with the mouse on the pad of a page in a browser (Playwright)."""
+    box = page.locator(".pad-canvas").bounding_box()
+    left, top, size = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.25, box["height"] * 0.5
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in [(0.3, 0), (0.6, 0), (0.45, 0.5), (0.3, 1)]:
+        page.mouse.move(left + x * size, top + y * size, steps=5)
+    page.mouse.up()

@@ -190,6 +190,7 @@ def test_history_has_training_and_validation_figures(name, fitted, few_digits):
         assert fitted.history_[-1]["val_accuracy"] == pytest.approx(fitted.score(*few_digits), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_grid_search_reaches_the_settings(few_digits):
     once = ShuffleSplit(1, random_state=0)
     search = GridSearchCV(build("dense", epochs=1), {"width": [8, 16]}, cv=once, refit=False).fit(*few_digits)

@@ -237,7 +237,8 @@ def test_a_study_of_something_else_is_not_gone_on_with(search, more: dict[str, A
         search(lambda number, _: [done(0.9)], 2, **more)
 
 
-@pytest.mark.parametrize("beaten", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("beaten", [True, False])
 def test_the_trials_of_a_search_that_is_silent_are_tried_again(
     search, beaten: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -316,6 +317,7 @@ def test_a_sqlite_file_that_is_torn_or_locked_is_told(
         assert search(lambda number, _: [done(0.9)], 4)[0].summary()["trials"]["complete"] == 4
 
 
+@pytest.mark.slow
 def test_a_sqlite_file_that_vanishes_is_told(search, tmp_path: Path):
     def remove(state: search_module.Progress) -> None:
         if state.done == 1:
@@ -436,6 +438,7 @@ def until(found: Callable[[], Any], what: str) -> Any:
 
 
 @LINUX
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_killed_worker_is_replaced_and_no_trial_is_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("MNISTRY_HOME", str(tmp_path))

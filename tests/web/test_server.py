@@ -186,6 +186,7 @@ def test_after_sigterm_every_accepted_request_is_answered(tmp_path: Path):
     assert len(lost) <= 1  # a connection that the kernel had taken and the service had not yet
 
 
+@pytest.mark.slow
 def test_half_open_clients_do_not_hold_up_the_end(tmp_path: Path):
     with running(tmp_path, "--receive-seconds", "2") as service, ExitStack() as stack:
         for data in (b"", b"GET / HT", b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"):

@@ -118,7 +118,7 @@ def located(reader: Reader, corrections: Sequence[tuple[bytes, str]]) -> list[Co
             shapes = reader.read(picture).digits
         except PictureError:
             continue
-        signs = text.replace("\n", "")
+        signs = _signs(text)
         if shapes and len(shapes) == len(signs):
             labels = np.array([NO_DIGIT if sign == "?" else int(sign) for sign in signs], np.int64)
             found.append(Corrected(picture, text, np.stack([shape.image for shape in shapes]), labels))
@@ -172,11 +172,9 @@ class _Teacher:
         chosen = generator.integers(len(labels), size=CORRECTED)
         pictures = CHANGES.batch(np.concatenate([old, images[chosen]]), generator)
         proba, is_digit = self._old.answers(pictures[: len(old)])
-        known = labels[chosen] != NO_DIGIT
         classes = np.concatenate([proba, np.eye(10, dtype=np.float32)[labels[chosen]]])
-        digits = np.concatenate([is_digit, known]).astype(np.float32)
-        has_class = np.concatenate([is_digit, known]).astype(np.float32)
-        return pictures, [classes, digits[:, None]], [has_class, np.ones_like(has_class)]
+        digits = np.concatenate([is_digit, labels[chosen] != NO_DIGIT]).astype(np.float32)
+        return pictures, [classes, digits[:, None]], [digits, np.ones_like(digits)]
 
 
 def _known(data: Dataset, generator: np.random.Generator) -> tuple[Images, Images]:
