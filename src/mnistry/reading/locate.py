@@ -19,6 +19,7 @@ CLEAR = 26.0  # pixels of a view: a smaller digit is looked at again at twice th
 WANTED = 0.3  # how surely a cell shows what is too small, from which on somebody looks closer
 MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked at
 COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
+ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is looked at
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
 SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
@@ -44,7 +45,7 @@ class Located:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A view with what the locator says of it: boxes (k, 4) in the picture, their sizes in the view, `sure` (k,)."""
 
     view: View
@@ -66,26 +67,28 @@ class Locator:
     def find(self, picture: Image.Image) -> list[Located]:
         """The digits and other signs of an RGB picture, in no order."""
         seen = self._look(picture)
-        boxes, sure, classes, best = _agreed(seen)
+        boxes, sure, classes, best = agreed(seen)
         kept = _apart(boxes, sure)
         boxes, sure, classes, best = boxes[kept], sure[kept], classes[kept], best[kept]
         images = _images(seen, boxes, best)
         return [Located(*found) for found in zip(boxes, map(float, sure), classes, *images, strict=True)]
 
-    def _look(self, picture: Image.Image) -> list[_Seen]:
+    def _look(self, picture: Image.Image) -> list[Seen]:
         """Views from coarse to fine, as long as there is something too small to be read well."""
-        seen: list[_Seen] = []
+        seen: list[Seen] = []
         box: tuple[float, float, float, float] | None = (0, 0, *picture.size)
         sizes = scales(*picture.size)
         for k, scale in enumerate(sizes):
             if box is None or (seen and (box[2] - box[0]) * (box[3] - box[1]) * scale**2 > SIDE):
                 break
-            seen.append(self._see(view(picture, scale, box)))
-            if k + 1 < len(sizes) and sizes[k + 1] * COARSE > 1:
+            seen.append(self.see(view(picture, scale, box)))
+            following = sizes[k + 1] if k + 1 < len(sizes) else scale
+            if following * COARSE > 1 and picture.width * picture.height * following**2 > ALWAYS:
                 box = _closer(seen[-1], picture.size)
         return seen
 
-    def _see(self, look: View) -> _Seen:
+    def see(self, look: View) -> Seen:
+        """What the locator says of one view."""
         session = self._small if look.pixels.size <= SMALL else self._large
         peaks, tiny, ink, centres = session.run(None, {"images": look.pixels[None]})
         peaks = peaks[peaks[:, 0] >= SURE]
@@ -93,7 +96,7 @@ class Locator:
         corners = peaks[:, 1:5].reshape(-1, 2, 2)
         sizes = (corners[:, 1] - corners[:, 0]).max(axis=1)
         boxes = look.to_picture(corners).reshape(-1, 4)
-        return _Seen(look, boxes, sizes, peaks[:, 0], peaks[:, 5:], tiny, ink, centres)
+        return Seen(look, boxes, sizes, peaks[:, 0], peaks[:, 5:], tiny, ink, centres)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -119,7 +122,7 @@ def _session(model: bytes, threads: int) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _closer(seen: _Seen, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+def _closer(seen: Seen, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """The part of the picture that holds what is too small at this size, or None."""
     y, x = np.nonzero(seen.tiny > WANTED if seen.view.scale < 1 else np.zeros_like(seen.tiny))
     points = seen.view.to_picture(np.stack([x, y], axis=1).astype(np.float32) * 4 + 2)
@@ -135,7 +138,7 @@ def _closer(seen: _Seen, size: tuple[int, int]) -> tuple[float, float, float, fl
     return max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
 
 
-def _agreed(seen: list[_Seen]) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
+def agreed(seen: list[Seen]) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
     """All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
 
     Returns boxes (k, 4), sure (k,), classes (k, 11), and which view shows it best (k,).
@@ -151,7 +154,7 @@ def _agreed(seen: list[_Seen]) -> tuple[Floats, Floats, Floats, NDArray[np.intp]
         weights[k, (sizes * one.view.scale < SMALLEST) | (sizes * one.view.scale > LARGEST)] *= 0.01
         weights[k] = np.where(origin == k, np.maximum(weights[k], 1e-4), weights[k])
         if len(one.boxes):
-            same, _ = _overlaps(boxes, one.boxes)
+            same, _ = overlaps(boxes, one.boxes)
             nearest = same.argmax(axis=1)
             found = (same.max(axis=1) >= SAME) & _mutual(same, origin)
             votes[k] = np.where(found, one.sure[nearest], 0)
@@ -181,7 +184,7 @@ def _shows(look: View, boxes: Floats) -> NDArray[np.bool_]:
     return np.asarray((low & high).all(axis=1))
 
 
-def _overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
+def overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
     """For boxes (n, 4) and (m, 4): shared area as a share of both together, and of the smaller one; (n, m) each."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
@@ -194,7 +197,7 @@ def _overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
 def _apart(boxes: Floats, sure: Floats) -> NDArray[np.intp]:
     """The surest candidates of which none lies on another."""
     order, kept = np.argsort(-sure, kind="stable"), []
-    same, inside = _overlaps(boxes, boxes)
+    same, inside = overlaps(boxes, boxes)
     against = (same > SAME) | (inside > INSIDE)
     out = sure < SURE
     for k in order:
@@ -207,10 +210,10 @@ def _apart(boxes: Floats, sure: Floats) -> NDArray[np.intp]:
 Images = list[NDArray[np.uint8]]
 
 
-def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Images, Images, list[float]]:
+def _images(seen: list[Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Images, Images, list[float]]:
     """Each digit's own ink in MNIST form, from the view that shows it best; and what its contrast alone gives."""
     middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    near, _ = _overlaps(_grown(boxes, 0.15), _grown(boxes, 0.15))
+    near, _ = overlaps(grown(boxes, 0.15), grown(boxes, 0.15))
     images: Images = []
     contrasts: Images = []
     strengths: list[float] = []
@@ -218,7 +221,7 @@ def _images(seen: list[_Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[I
         one = seen[best[k]]
         rivals = np.flatnonzero(near[k] > 0)
         rivals = np.concatenate([[k], rivals[rivals != k]])
-        left, top, right, bottom = one.view.to_view(_grown(box[None], 0.1).reshape(2, 2)).ravel()
+        left, top, right, bottom = one.view.to_view(grown(box[None], 0.1).reshape(2, 2)).ravel()
         height, width = one.ink.shape
         down = slice(max(int(top) // 2, 0), min(int(bottom) // 2 + 1, height // 2))
         across = slice(max(int(left) // 2, 0), min(int(right) // 2 + 1, width // 2))
@@ -246,7 +249,7 @@ def _contrast(pixels: NDArray[np.uint8]) -> tuple[Floats, float]:
     return np.where(far > 0.4 * clear, np.minimum(far / clear, 1), 0).astype(np.float32), clear
 
 
-def _grown(boxes: Floats, share: float) -> Floats:
+def grown(boxes: Floats, share: float) -> Floats:
     """Boxes larger on each side by a share of their size."""
     more = share * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
     return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1)

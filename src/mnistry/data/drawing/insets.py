@@ -83,8 +83,9 @@ def framed(inner: Scene, height: int, width: int, random: Generator) -> Scene:
     owner = np.pad(inner.owner, ((pads[0], pads[1]), (pads[2], pads[3])))
     move = np.array([left, top, 0, 0], np.float32)
     return replace(
-        inner, image=image, owner=owner, boxes=inner.boxes + move, ignore=inner.ignore + move, signs=inner.signs + move
-    )
+        inner, image=image, owner=owner, boxes=inner.boxes + move, ignore=inner.ignore + move,
+        signs=inner.signs + move, marks=inner.marks + move,
+    )  # fmt: skip
 
 
 def enlarged(small: Scene, factor: int, height: int, width: int, way: int) -> Scene:
@@ -99,6 +100,7 @@ def enlarged(small: Scene, factor: int, height: int, width: int, way: int) -> Sc
         boxes=_cut(small.boxes * factor, height, width),
         ignore=_cut(small.ignore * factor, height, width),
         signs=_cut(small.signs * factor, height, width),
+        marks=_cut(small.marks * factor, height, width),
     )
 
 

@@ -80,7 +80,7 @@ def _amount(page: Page, look: Look, random: Generator) -> None:
         x = max(page.width - 1.05 * long, 0) * random.uniform(0, 1) + random.uniform(0, 0.1) * size
         if random.random() < 0.2:
             look_sign = look.clutter.currency(random)
-            page.sign(writing.tile(look_sign, x + 0.3 * size, y, random), size)
+            page.sign(writing.tile(look_sign, x + 0.3 * size, y, random), size, of_number=True)
             x += 0.7 * size
         elif random.random() < 0.2:
             page.write(draw(DASHES, size * np.eye(2), (x, y), writing.pen, random))

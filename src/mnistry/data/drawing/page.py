@@ -26,7 +26,8 @@ class Scene:
     y, width, height of each digit's own ink in pixels. `owner` uint8 (height, width), 0 = no digit's ink, i + 1 = ink
     of digit i (uint16 where a page has more than 250 digits). `rows` int64 (k,), the row of writing that each digit
     stands in. `ignore` float32 (m, 4), boxes of what is neither: digits cut by the border, ambiguous marks. `signs`
-    float32 (m, 4), boxes of what is written as large as digits and is none: letters, signs, doodles.
+    float32 (m, 4), boxes of what is written as large as digits and is none: letters, signs, doodles. `marks` float32
+    (m, 4), boxes of the signs that belong to a number and are not read: of a currency, beside an amount.
     """
 
     image: NDArray[np.uint8]
@@ -36,6 +37,7 @@ class Scene:
     rows: NDArray[np.int64]
     ignore: Floats
     signs: Floats = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    marks: Floats = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Page:
     digits: list[_Digit] = field(init=False, default_factory=list)
     ignored: list[Floats] = field(init=False, default_factory=list)
     signs: list[Floats] = field(init=False, default_factory=list)
+    marks: list[Floats] = field(init=False, default_factory=list)
     taken: list[tuple[int, int, int, int]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -118,8 +121,11 @@ class Page:
         self.digits.append(_Digit(label, row, outline, len(points)))
         self.owner[page][strong] = len(self.digits)
 
-    def sign(self, tile: Tile, size: float) -> None:
-        """Ink that is no digit's and stands beside digits of this size; dots and dashes are too low to be signs."""
+    def sign(self, tile: Tile, size: float, of_number: bool = False) -> None:
+        """Ink that is no digit's and stands beside digits of this size; dots and dashes are too low to be signs.
+
+        `of_number`: it belongs to a number, as a currency's sign does.
+        """
         _, own = self._window(tile)
         self.write(tile)
         strong = tile.alpha > OWNED
@@ -132,7 +138,7 @@ class Page:
             return
         x, y = tile.left + left, tile.top + top
         outline = np.array([(x, y), (x + wide, y), (x, y + high), (x + wide, y + high)], np.float32)
-        (self.signs if share >= WHOLE else self.ignored).append(outline)
+        (self.ignored if share < WHOLE else self.marks if of_number else self.signs).append(outline)
 
     def ignore(self, tile: Tile) -> None:
         """Ink that a network may take for what it likes."""
@@ -193,7 +199,10 @@ class Page:
             owner = renamed[owner]
         ignored = [_box(outline, matrix, size) for outline in self.ignored] + list(boxes[~whole])
         ignore = np.array(ignored, np.float32).reshape(-1, 4)
-        signs = np.array([_box(outline, matrix, size) for outline in self.signs], np.float32).reshape(-1, 4)
+        signs, marks = (
+            np.array([_box(outline, matrix, size) for outline in outlines], np.float32).reshape(-1, 4)
+            for outlines in (self.signs, self.marks)
+        )
         return Scene(
             np.rint(picture.clip(0, 255)).astype(np.uint8),
             np.array([digit.label for digit in self.digits], np.int64)[whole],
@@ -202,6 +211,7 @@ class Page:
             np.array([digit.row for digit in self.digits], np.int64)[whole],
             ignore[(ignore[:, 2:] >= 1).all(axis=1)],
             signs[(signs[:, 2:] >= 1).all(axis=1)],
+            marks[(marks[:, 2:] >= 1).all(axis=1)],
         )
 
 
@@ -213,10 +223,11 @@ def readable(scene: Scene) -> Scene:
     if seen.all():
         return scene
     renamed = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(scene.owner.dtype)
-    lost = [scene.boxes[~seen], scene.signs if not seen.any() else scene.signs[:0]]  # signs drown as digits do
+    none, signs, marks = scene.signs[:0], scene.signs, scene.marks
+    lost = [scene.boxes[~seen]] + ([] if seen.any() else [signs, marks])  # signs drown as digits do
     return Scene(
         scene.image, scene.labels[seen], scene.boxes[seen], renamed[scene.owner], scene.rows[seen],
-        np.concatenate([scene.ignore, *lost]), scene.signs if seen.any() else scene.signs[:0],
+        np.concatenate([scene.ignore, *lost]), signs if seen.any() else none, marks if seen.any() else none,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The network that finds digits in a picture. `network` builds it, `targets` says what it should answer to a scene.
+"""The networks that find digits in a picture: the locator proposes candidates, the verifier looks at each one again.
 
-Begin reading in `network`.
+Begin reading in `network`, `targets` says what the locator should answer to a scene, then `verifier`.
 """

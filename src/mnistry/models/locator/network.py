@@ -30,19 +30,19 @@ def locator_network(width: int = 16) -> Any:
     layers = keras.layers
     images = keras.Input((None, None, 3), dtype="uint8", name="images")
     x = _standardised(images)
-    fine = _block(x, width, size=4, strides=2)  # 1/2
-    fine = _block(fine, width)
-    middle = _block(fine, 2 * width, strides=2)  # 1/4
-    middle = _block(middle, 2 * width)
-    coarse = _block(middle, 4 * width, strides=2)  # 1/8
-    coarse = _residual(coarse, 4 * width)
-    far = _block(coarse, 6 * width, strides=2)  # 1/16
-    far = _residual(far, 6 * width)
-    far = _residual(far, 6 * width, dilation=2)
-    coarse = _block(_joined(far, coarse, 4 * width), 4 * width)
-    middle = _block(_joined(coarse, middle, 3 * width), 3 * width)
-    fine = _block(_joined(middle, fine, width), width)
-    digits = _block(middle, 3 * width)
+    fine = block(x, width, size=4, strides=2)  # 1/2
+    fine = block(fine, width)
+    middle = block(fine, 2 * width, strides=2)  # 1/4
+    middle = block(middle, 2 * width)
+    coarse = block(middle, 4 * width, strides=2)  # 1/8
+    coarse = residual(coarse, 4 * width)
+    far = block(coarse, 6 * width, strides=2)  # 1/16
+    far = residual(far, 6 * width)
+    far = residual(far, 6 * width, dilation=2)
+    coarse = block(_joined(far, coarse, 4 * width), 4 * width)
+    middle = block(_joined(coarse, middle, 3 * width), 3 * width)
+    fine = block(_joined(middle, fine, width), width)
+    digits = block(middle, 3 * width)
     seldom = {"bias_initializer": keras.initializers.Constant(RARE), "dtype": "float32"}
     sure, tiny = layers.Conv2D(1, 1, **seldom)(digits), layers.Conv2D(1, 1, **seldom)(digits)
     rest = layers.Conv2D(CLASSES + 4, 1, dtype="float32")(digits)
@@ -87,15 +87,17 @@ def _reciprocal_root(variance: Any) -> Any:
     return ops.rsqrt(ops.maximum(variance, 0.0) + FAINTEST**2)
 
 
-def _block(x: Any, filters: int, size: int = 3, strides: int = 1, dilation: int = 1) -> Any:
+def block(x: Any, filters: int, size: int = 3, strides: int = 1, dilation: int = 1) -> Any:
+    """A convolution, its batch norm and a ReLU."""
     layers = load_keras().layers
     x = layers.Conv2D(filters, size, strides, padding="same", use_bias=False, dilation_rate=dilation)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))
 
 
-def _residual(x: Any, filters: int, dilation: int = 1) -> Any:
+def residual(x: Any, filters: int, dilation: int = 1) -> Any:
+    """Two convolutions whose answer is added to x, which has so many filters."""
     layers = load_keras().layers
-    inner = _block(x, filters, dilation=dilation)
+    inner = block(x, filters, dilation=dilation)
     inner = layers.Conv2D(filters, 3, padding="same", use_bias=False)(inner)
     inner = layers.BatchNormalization(momentum=0.97, gamma_initializer="zeros")(inner)
     return layers.ReLU()(layers.Add()([x, inner]))

@@ -30,6 +30,7 @@ class SceneLike(Protocol):
     owner: NDArray[np.uint8]
     ignore: NDArray[np.float32]
     signs: NDArray[np.float32]
+    marks: NDArray[np.float32]
 
 
 def batch(scenes: Sequence[SceneLike]) -> tuple[NDArray[np.uint8], tuple[Floats, Floats]]:
@@ -50,7 +51,7 @@ def encode(scene: SceneLike) -> tuple[Floats, Floats]:
     owner = scene.owner.reshape(height // 2, 2, width // 2, 2).transpose(0, 2, 1, 3).reshape(height // 2, -1, 4)
     squares[..., :4] = owner > 0
     owners = owner.max(axis=2)
-    for box in getattr(scene, "signs", ()):
+    for box in [*scene.signs, *scene.marks]:
         if SMALLEST <= max(box[2:]) <= LARGEST:
             _mark(cells, SIGN, box)
         else:

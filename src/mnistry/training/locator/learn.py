@@ -1,4 +1,4 @@
-"""How the locator learns: from scenes that other processes make, with checkpoints from which training can go on."""
+"""How the two networks learn: from scenes that other processes make, with checkpoints from which training can go on."""
 
 import io
 import multiprocessing
@@ -15,11 +15,18 @@ from numpy.typing import NDArray
 from mnistry.models.backend import load_keras, precision
 from mnistry.models.locator import targets
 from mnistry.models.locator.network import locator_network
+from mnistry.models.locator.verifier import SIDE, verifier_network
 from mnistry.settings import MnistryError, write_atomic
+from mnistry.training.locator.crops import Cropper, Crops, joined, standardised
 
-Batch = tuple[NDArray[np.uint8], tuple[NDArray[np.float32], NDArray[np.float32]]]
+Batch = tuple[Any, Any]
+Tell = Callable[[dict[str, float]], None]
 WAITING = 8  # batches made in advance
 PATIENCE = 5.0  # seconds until a process that makes scenes is asked whether it is alive
+SCENES = 50  # scenes whose candidates come together
+POOL = 120_000  # candidates that the verifier's batches are drawn from; the oldest make room for new ones
+FIRST = 6_000  # candidates that are there before it begins
+REUSE = 2.5  # times that a candidate is seen on the mean: finding one takes as long as learning from two
 
 
 class Maker(Protocol):
@@ -31,11 +38,11 @@ class Maker(Protocol):
 
 @dataclass(frozen=True)
 class LocatorSettings:
-    """How long and how fast the locator learns."""
+    """How long and how fast a network learns."""
 
-    width: int = 16  # filters of the finest stage
+    width: int = 16  # filters of the locator's finest stage
     steps: int = 12000
-    batch_size: int = 32  # scenes
+    batch_size: int = 32  # scenes, or candidates of the verifier
     learning_rate: float = 0.003  # the highest
     warm_up: float = 0.1  # share of the steps in which the learning rate rises
     weight_decay: float = 0.01
@@ -49,7 +56,7 @@ def train_locator(
     maker: Callable[[], Maker],
     settings: LocatorSettings,
     checkpoint: Path,
-    tell: Callable[[dict[str, float]], None] = lambda _: None,
+    tell: Tell = lambda _: None,
     start: Path | None = None,
 ) -> Any:
     """Train a locator on scenes of `maker()`, which is called in processes beside this one; returns the Keras model.
@@ -61,31 +68,72 @@ def train_locator(
     keras.utils.set_random_seed(settings.seed)
     with precision(keras, settings.bfloat16):
         model = locator_network(settings.width)
+    model.compile(
+        optimizer=_optimizer(settings),
+        loss=[targets.digits_loss, targets.ink_loss],
+        metrics=[[targets.centre_loss, targets.class_loss, targets.box_loss], [targets.entropy, targets.distance]],
+    )
+    step = _started(model, checkpoint, start)
+    with _feed(_make_scenes, (maker, settings.batch_size), settings, step) as made:
+        _fit(model, made, settings, step, checkpoint, tell)
+    return model
+
+
+def train_verifier(
+    maker: Callable[[], Maker],
+    locator: bytes,
+    settings: LocatorSettings,
+    checkpoint: Path,
+    tell: Tell = lambda _: None,
+) -> Any:
+    """Train a verifier on what `locator`, an ONNX file's bytes, finds in scenes of `maker()`; see `train_locator`."""
+    keras = load_keras()
+    keras.utils.set_random_seed(settings.seed)
+    with precision(keras, settings.bfloat16):
+        model = verifier_network()
+    model.compile(
+        optimizer=_optimizer(settings),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    step = _started(model, checkpoint, None)
+    with _feed(_make_crops, (maker, locator), settings, step) as made:
+        _fit(model, _drawn(made, settings, step), settings, step, checkpoint, tell)
+    return model
+
+
+def _optimizer(settings: LocatorSettings) -> Any:
+    """AdamW with a learning rate that rises and then falls along a cosine."""
+    keras = load_keras()
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / 25,
         decay_steps=round((1 - settings.warm_up) * settings.steps),
         warmup_target=settings.learning_rate,
         warmup_steps=max(1, round(settings.warm_up * settings.steps)),
     )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=10.0),
-        loss=[targets.digits_loss, targets.ink_loss],
-        metrics=[[targets.centre_loss, targets.class_loss, targets.box_loss], [targets.entropy, targets.distance]],
-    )
+    return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=10.0)
+
+
+def _started(model: Any, checkpoint: Path, start: Path | None) -> int:
+    """Give the model what a checkpoint holds, where there is one; returns the steps done."""
     model.optimizer.build(model.trainable_variables)
     step = load_checkpoint(model, checkpoint) if checkpoint.is_file() else 0
     if not step and start is not None:
         load_checkpoint(model, start, weights_only=True)
-    with _feed(maker, settings, step) as batches:
-        while step < settings.steps:
-            many = min(settings.every, settings.steps - step)
-            model.reset_metrics()
-            for _ in range(many):
-                logs = model.train_on_batch(*next(batches), return_dict=True)
-            step += many
-            _save(model, step, checkpoint)
-            tell({"step": step} | {name: round(float(value), 4) for name, value in logs.items()})
-    return model
+    return step
+
+
+def _fit(
+    model: Any, batches: Iterator[Batch], settings: LocatorSettings, step: int, checkpoint: Path, tell: Tell
+) -> None:
+    while step < settings.steps:
+        many = min(settings.every, settings.steps - step)
+        model.reset_metrics()
+        for _ in range(many):
+            logs = model.train_on_batch(*next(batches), return_dict=True)
+        step += many
+        _save(model, step, checkpoint)
+        tell({"step": step} | {name: round(float(value), 4) for name, value in logs.items()})
 
 
 def load_checkpoint(model: Any, checkpoint: Path, weights_only: bool = False) -> int:
@@ -108,14 +156,14 @@ def _save(model: Any, step: int, checkpoint: Path) -> None:
 
 
 @contextmanager
-def _feed(maker: Callable[[], Maker], settings: LocatorSettings, step: int) -> Iterator[Iterator[Batch]]:
-    """Batches without end from processes that are stopped in the end; which scenes they make depends on the seed."""
+def _feed(
+    make: Callable[..., None], what: tuple[Any, ...], settings: LocatorSettings, step: int
+) -> Iterator[Iterator[Any]]:
+    """What `make(*what, seed, queue)` makes without end, in processes that are stopped in the end."""
     context = multiprocessing.get_context("spawn")
     made: Any = context.Queue(WAITING)
     seeds = [[settings.seed, step, number] for number in range(settings.processes)]
-    workers = [
-        context.Process(target=_make, args=(maker, seed, settings.batch_size, made), daemon=True) for seed in seeds
-    ]
+    workers = [context.Process(target=make, args=(*what, seed, made), daemon=True) for seed in seeds]
     for worker in workers:
         worker.start()
     try:
@@ -125,7 +173,8 @@ def _feed(maker: Callable[[], Maker], settings: LocatorSettings, step: int) -> I
             worker.terminate()
 
 
-def _received(made: Any, workers: list[Any]) -> Iterator[Batch]:
+def _received(made: Any, workers: list[Any]) -> Iterator[Any]:
+    """What comes, one after the other."""
     while True:
         try:
             yield made.get(timeout=PATIENCE)
@@ -134,7 +183,42 @@ def _received(made: Any, workers: list[Any]) -> Iterator[Batch]:
                 raise MnistryError("A process that makes scenes has ended; its own words stand above.") from None
 
 
-def _make(maker: Callable[[], Maker], seed: list[int], batch_size: int, made: Any) -> None:
+def _make_scenes(maker: Callable[[], Maker], batch_size: int, seed: list[int], made: Any) -> None:
     scenes, random = maker(), np.random.default_rng(seed)
     while True:
         made.put(targets.batch([scenes.scene(random) for _ in range(batch_size)]))
+
+
+def _make_crops(maker: Callable[[], Maker], locator: bytes, seed: list[int], made: Any) -> None:
+    scenes, cropper, random = maker(), Cropper(locator), np.random.default_rng(seed)
+    while True:
+        made.put(joined([cropper.crops(scenes.scene(random), random) for _ in range(SCENES)]))
+
+
+def _drawn(made: Iterator[Crops], settings: LocatorSettings, step: int) -> Iterator[Batch]:
+    """Batches drawn from a pool of candidates; each is seen REUSE times on the mean."""
+    random, pool = np.random.default_rng([settings.seed, step]), _Pool()
+    while pool.added < FIRST:
+        pool.add(next(made))
+    seen = 0
+    while True:
+        if seen >= REUSE * (pool.added - FIRST):
+            pool.add(next(made))
+        chosen = random.integers(0, min(pool.added, POOL), settings.batch_size)
+        seen += settings.batch_size
+        crops = standardised(pool.near[chosen]), standardised(pool.far[chosen])
+        yield crops, pool.labels[chosen].reshape(-1, 1, 1)
+
+
+class _Pool:
+    """The latest candidates."""
+
+    def __init__(self) -> None:
+        self.near, self.far = (np.zeros((POOL, SIDE, SIDE, 3), np.uint8) for _ in range(2))
+        self.labels = np.zeros(POOL, np.int64)
+        self.added = 0
+
+    def add(self, crops: Crops) -> None:
+        places = np.arange(self.added, self.added + len(crops.labels)) % POOL
+        self.near[places], self.far[places], self.labels[places] = crops.near, crops.far, crops.labels
+        self.added += len(places)

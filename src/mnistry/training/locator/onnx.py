@@ -1,4 +1,4 @@
-"""The trained locator as an ONNX file for pictures of any size, with the peaks and the boxes inside the graph."""
+"""Locator and verifier as ONNX files for pictures of any size, with peaks, boxes and crops inside the graphs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, checker, helper
 
+from mnistry.models.locator import verifier
 from mnistry.models.locator.network import CELL, CLASSES, FAINTEST, REACH
 from mnistry.training.onnx_graphs import Graph
 
@@ -13,6 +14,8 @@ OPSET = 17
 IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
 LEAST = 0.05  # how sure a peak is at least; calibration decides further on
 KEPT = 5 + CLASSES  # numbers for each peak
+IMAGES = helper.make_tensor_value_info("images", TensorProto.UINT8, [1, "h", "w", 3])
+BOXES = helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["k", 4])
 
 
 def locator_onnx(model: Any, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -23,9 +26,9 @@ def locator_onnx(model: Any, metadata: Mapping[str, str] | None = None) -> bytes
     too small to be read at this size. `ink` float32 [h, w]: the probability that a pixel is a digit's ink. `centres`
     float32 [2, h/2, w/2]: x and y of the centre of the digit that a square of 2x2 pixels belongs to.
     """
-    graph, names = Graph(), dict[str, str]()
-    for layer in model.layers:
-        names[layer.name] = _write(graph, layer, [names[name] for name in _sources(layer)])
+    graph = Graph()
+    pixels = graph.add("Transpose", graph.add("Cast", "images", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+    names = _write_layers(graph, model, {"images": str(pixels)})
     _write_digits(graph, names["digits"])
     _write_ink(graph, names["ink"])
     outputs: dict[str, list[str | int]] = {
@@ -34,14 +37,39 @@ def locator_onnx(model: Any, metadata: Mapping[str, str] | None = None) -> bytes
         "ink": ["h", "w"],
         "centres": [2, "h2", "w2"],
     }
+    return _file(graph, [IMAGES], outputs, metadata)
+
+
+def verifier_onnx(model: Any, metadata: Mapping[str, str] | None = None) -> bytes:
+    """The ONNX file of a verifier: `images` as the locator's and `boxes` float32 [k, 4] to `classes` float32 [k, 13].
+
+    A box is left, top, right and bottom in pixels; its row of `classes` holds the probabilities of the ten digits, of
+    another sign, of a mark of a number, and of none of these.
+    """
+    graph = Graph()
+    near, far = _write_crops(graph)
+    crops = {"near": _standardised(graph, near), "far": _standardised(graph, far)}
+    logits = _write_layers(graph, model, crops)["classes"]
+    flat = graph.add("Reshape", logits, graph.constant([-1, verifier.CLASSES], np.int64))
+    graph.add("Softmax", flat, axis=1, output="classes")
+    return _file(graph, [IMAGES, BOXES], {"classes": ["k", verifier.CLASSES]}, metadata)
+
+
+def crops_onnx() -> bytes:
+    """What the verifier sees of each box: `images` and `boxes` to `near` and `far` float32 [k, 3, 32, 32], 0 to 1."""
+    graph = Graph()
+    for name, crop in zip(("near", "far"), _write_crops(graph), strict=True):
+        graph.add("Identity", crop, output=name)
+    shape: list[str | int] = ["k", 3, verifier.SIDE, verifier.SIDE]
+    return _file(graph, [IMAGES, BOXES], {"near": shape, "far": shape})
+
+
+def _file(
+    graph: Graph, inputs: list[Any], outputs: Mapping[str, list[str | int]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
     file = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "locator",
-            [helper.make_tensor_value_info("images", TensorProto.UINT8, [1, "h", "w", 3])],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
-            graph.constants,
-        ),
+        helper.make_graph(graph.nodes, "mnistry", inputs, told, graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="mnistry",
@@ -51,10 +79,17 @@ def locator_onnx(model: Any, metadata: Mapping[str, str] | None = None) -> bytes
     return file.SerializeToString()
 
 
+def _write_layers(graph: Graph, model: Any, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Add all layers of a model, whose inputs are there by name; returns the name of what each layer gives."""
+    names = dict(inputs)
+    for layer in model.layers:
+        if layer.name not in names:
+            names[layer.name] = _write(graph, layer, [names[name] for name in _sources(layer)])
+    return names
+
+
 def _sources(layer: Any) -> list[str]:
     """The names of the layers that this one takes its inputs from."""
-    if type(layer).__name__ == "InputLayer":
-        return []
     inputs = layer.input if isinstance(layer.input, list) else [layer.input]
     return [tensor._keras_history.operation.name for tensor in inputs]
 
@@ -62,9 +97,6 @@ def _sources(layer: Any) -> list[str]:
 def _write(graph: Graph, layer: Any, inputs: list[str]) -> str:
     """Add one layer to the graph, channels first as ONNX has them; returns the name of what it gives."""
     kind = type(layer).__name__
-    if kind == "InputLayer":
-        pixels = graph.add("Cast", "images", to=TensorProto.FLOAT)
-        return str(graph.add("Transpose", pixels, perm=[0, 3, 1, 2]))
     if kind == "Conv2D":
         return _convolution(graph, layer, inputs[0])
     if kind == "BatchNormalization":
@@ -108,7 +140,7 @@ def _convolution(graph: Graph, layer: Any, x: str) -> str:
         factor = gamma / np.sqrt(variance + norm.epsilon)
         kernel, bias = kernel * factor, (bias - mean) * factor + beta
     size, step, spread = layer.kernel_size[0], layer.strides[0], layer.dilation_rate[0]
-    padding = (size - 1) * spread + 1 - step
+    padding = (size - 1) * spread + 1 - step if layer.padding == "same" else 0
     pads = [padding // 2, padding // 2, padding - padding // 2, padding - padding // 2]
     weights = graph.add("Cast", graph.constant(kernel.transpose(3, 2, 0, 1), np.float16), to=TensorProto.FLOAT)
     return str(graph.add(
@@ -172,3 +204,41 @@ def _write_ink(graph: Graph, ink: str) -> None:
 
 def _length(graph: Graph, tensor: str, axis: int) -> str:
     return str(graph.add("Shape", tensor, start=axis, end=axis + 1))
+
+
+def _write_crops(graph: Graph) -> tuple[str, str]:
+    """What stands in each of `boxes` and around it: two crops [k, 3, 32, 32] of `images`, 0 to 1."""
+    pixels = graph.add("Transpose", graph.add("Cast", "images", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+    pixels = graph.add("Mul", pixels, graph.constant(1 / 255))
+    size = graph.add("Cast", graph.add("Concat", _length(graph, pixels, 3), _length(graph, pixels, 2), axis=0),
+                     to=TensorProto.FLOAT)  # fmt: skip
+    low, high = graph.add("Split", "boxes", graph.constant([2, 2], np.int64), outputs=2, axis=1)
+    middle = graph.add("Mul", graph.add("Add", low, high), graph.constant(0.5))
+    longer = graph.add("ReduceMax", graph.add("Sub", high, low), axes=[1], keepdims=1)  # [k, 1]
+
+    def crop(source: str, share: float, fine: int) -> str:
+        """`share` times the longer side around the middle, seen `fine` times finer and averaged."""
+        many = verifier.SIDE * fine
+        along = (np.arange(many) + 0.5) / many - 0.5
+        grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(1, -1, 2) * share  # x, y
+        axis = graph.constant([1], np.int64)
+        reach = graph.add("Mul", graph.add("Unsqueeze", longer, axis), graph.constant(grid))
+        places = graph.add("Add", reach, graph.add("Unsqueeze", middle, axis))  # [k, many * many, 2] in pixels
+        places = graph.add("Div", graph.add("Mul", places, graph.constant(2)), size)
+        places = graph.add("Sub", places, graph.constant(1))
+        places = graph.add("Reshape", places, graph.constant([1, -1, many, 2], np.int64))
+        seen = graph.add("GridSample", source, places, mode="bilinear", padding_mode="border", align_corners=0)
+        seen = graph.add("Reshape", seen, graph.constant([3, -1, many, many], np.int64))
+        seen = graph.add("Transpose", seen, perm=[1, 0, 2, 3])
+        return str(graph.add("AveragePool", seen, kernel_shape=[fine, fine], strides=[fine, fine]))
+
+    coarse = graph.add("AveragePool", pixels, kernel_shape=[4, 4], strides=[4, 4])
+    return crop(pixels, verifier.NEAR, 2), crop(coarse, verifier.FAR, 1)
+
+
+def _standardised(graph: Graph, crop: str) -> str:
+    """Each colour less its mean, by one spread for the three; see `crops.standardised`."""
+    off = graph.add("Sub", crop, graph.add("ReduceMean", crop, axes=[2, 3], keepdims=1))
+    variance = graph.add("ReduceMean", graph.add("Mul", off, off), axes=[1, 2, 3], keepdims=1)
+    spread = graph.add("Sqrt", graph.add("Add", variance, graph.constant(verifier.SPREAD**2)))
+    return str(graph.add("Div", off, spread))
