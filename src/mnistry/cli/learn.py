@@ -62,7 +62,10 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Train a recipe and evaluate it once on the test digits."""
-    from mnistry.cli import console
+    from mnistry.cli import console, locator
+
+    if options.recipe == locator.NAME:
+        return locator.train(options)
     from mnistry.data.dataset import load
     from mnistry.models.recipes import find_recipe
     from mnistry.training.train import train

@@ -1,7 +1,7 @@
-"""The learned way to read a picture: locate, recognize, combine both answers, lay out."""
+"""The way to read a picture: find candidates, look at each again, recognize its own ink, weigh the answers, lay out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,136 +9,163 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry.reading.layout import Box, Digit, Reading, rows
-from mnistry.reading.locate import Located, Locator
+from mnistry.reading.locate import Candidates, Locator, apart, candidates, images
 from mnistry.reading.recognizer import Recognizer
+from mnistry.reading.verifier import MARK, NOTHING, SIGN, Verifier
 
-Proba = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 LEAST = 1e-3  # and greatest: what no answer is surer of
 FLOOR = 1e-6  # of a probability whose logarithm is taken
+FOREIGN = 4.0  # times as much counts the word of a recogniser that the trust was not fitted with
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What each answer counts, fitted on validation scenes, and from where on something is told."""
+    """What each answer counts, fitted on validation scenes (`mnistry.training.locator.trust`), and what is told.
 
-    locator: float = 0.6  # exponents of the probabilities of the ten digits
-    recogniser: float = 0.4
-    sure: float = 2.1  # of the logits that something stands there, that it is no other sign, that it is a digit
-    sign: float = 0.45
-    is_digit: float = 0.3
-    bias: float = -2.4
-    told: float = 0.5  # the probability from which on the digit is told, and not ?
-    shown: float = (
-        0.45  # how surely something stands there, digit or other sign, from which on it is told as ? at least
-    )
-    possible: float = 0.2  # beside digits: the probability of a digit from which on it is told as ? at least
-    doubt: float = 0.5  # the recogniser's word for a digit below which it is asked about the contrast as well
-    certain: float = 0.9  # the probability from which on a digit is told however faint it is
-    faint: float = 0.5  # of the strength of the digits: what is fainter is not as strong as they are
-    mark: float = 0.5  # of the height of the digits: a sign that is lower is a dash, a dot or a comma
-
-
-def combined(trust: Trust, sure: Proba, classes: Proba, proba: Proba, is_digit: Proba) -> Proba:
-    """Probabilities (n, 10) that each is this digit; a row's sum is the probability that it is a digit at all.
-
-    `sure` (n,) and `classes` (n, 11) are the locator's, `proba` (n, 10) and `is_digit` (n,) the recogniser's, which
-    counts as far as it takes what it sees for a digit: on broken ink it says nothing.
+    `stands` weighs 1 and the logits that something stands there: the locator's and the verifier's. `digit` weighs 1
+    and the logits that it is a digit: the locator's, the verifier's and the recogniser's. `labels` are the exponents
+    of the probabilities of the ten digits: the locator's, the verifier's and the recogniser's.
     """
-    own = classes[:, :10] / (classes[:, :10].sum(axis=1, keepdims=True) + FLOOR)
-    heard = trust.recogniser * is_digit[:, None]
-    mixed = trust.locator * np.log(own + FLOOR) + heard * np.log(proba + FLOOR)
+
+    stands: tuple[float, ...] = (0.0, 0.3, 1.0)
+    digit: tuple[float, ...] = (0.0, 0.2, 0.8, 0.3)
+    labels: tuple[float, ...] = (0.2, 0.5, 0.4)
+    told: float = 0.5  # the probability from which on a digit is told, and not ?
+    shown: float = 0.5  # the probability of a sign or a digit from which on it is told as ? at least
+
+    def in_another_model(self) -> "Trust":
+        """The same for another recogniser: which digit it is, that says before all others."""
+        return replace(self, labels=(*self.labels[:2], FOREIGN * self.labels[2]))
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Of n candidates: the locator's `sure` (n,) and `classes` (n, 11), the verifier's `verified` (n, 13), the
+    recogniser's `proba` (n, 10) and `is_digit` (n,)."""
+
+    sure: Floats
+    classes: Floats
+    verified: Floats
+    proba: Floats
+    is_digit: Floats
+
+
+def stands(trust: Trust, sure: Floats, verified: Floats) -> Floats:
+    """The probability (n,) that a digit or another sign stands at a candidate's place."""
+    return _logistic(trust.stands, logit(sure), logit(1 - verified[:, NOTHING]))
+
+
+def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
+    """The probabilities (n, 10) that each is this digit, and (n,) that it is another sign, or a digit that is unclear.
+
+    The sum of both is below 1 by the probability that nothing stands there, or a mark of a number.
+    """
+    there = stands(trust, heard.sure, heard.verified)
+    digits = _logistic(trust.digit, *digit_logits(heard))
+    mixed = label_logits(heard) @ np.array(trust.labels, np.float32)
     mixed = np.exp(mixed - mixed.max(axis=1, keepdims=True))
     mixed /= mixed.sum(axis=1, keepdims=True)
-    stands = trust.sure * logit(sure) + trust.sign * logit(1 - classes[:, 10]) + trust.is_digit * logit(is_digit)
-    return np.asarray(mixed / (1 + np.exp(-stands - trust.bias))[:, None], np.float32)
+    mark = heard.verified[:, MARK] / (heard.verified[:, SIGN] + heard.verified[:, MARK] + FLOOR)
+    joint = (there * digits)[:, None] * mixed
+    return joint, there * (1 - (1 - digits) * mark) - joint.max(axis=1)
 
 
-def logit(proba: Proba) -> Proba:
+def digit_logits(heard: Opinions) -> tuple[Floats, Floats, Floats]:
+    """That what stands there is a digit and no other sign: the locator, the verifier and the recogniser."""
+    digits = heard.verified[:, :SIGN].sum(axis=1)
+    others = heard.verified[:, SIGN] + heard.verified[:, MARK]
+    return (
+        logit(1 - heard.classes[:, 10]),
+        logit((digits + FLOOR) / (digits + others + 2 * FLOOR)),
+        logit(heard.is_digit),
+    )
+
+
+def label_logits(heard: Opinions) -> Floats:
+    """Logarithms (n, 10, 3) of the probabilities of the ten digits: the locator's, verifier's and recogniser's.
+
+    The recogniser counts as far as it takes what it sees for a digit: on broken ink it says nothing.
+    """
+    located, verified = (
+        np.log(own[:, :10] / (own[:, :10].sum(axis=1, keepdims=True) + FLOOR) + FLOOR)
+        for own in (heard.classes, heard.verified)
+    )
+    return np.stack([located, verified, heard.is_digit[:, None] * np.log(heard.proba + FLOOR)], axis=2)
+
+
+def _logistic(weights: tuple[float, ...], *logits: Floats) -> Floats:
+    total = weights[0] + sum(weight * one for weight, one in zip(weights[1:], logits, strict=True))
+    return np.asarray(1 / (1 + np.exp(-total)), np.float32)
+
+
+def logit(proba: Floats) -> Floats:
     """Logarithm of the odds, within bounds."""
     clipped = np.clip(proba, LEAST, 1 - LEAST)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
-class LearnedReader:
-    """Finds digits with a locator, an ONNX file's bytes; `model` reads each one's own ink, and both answers count."""
+@dataclass(frozen=True)
+class Found:
+    """The candidates of a picture that do not lie on one another, what all say of them, and their ink (n, 28, 28)."""
 
-    def __init__(self, locator: bytes, model: Recognizer, trust: Trust | None = None) -> None:
-        self.locator, self.model, self._trust = Locator(locator), model, trust
+    candidates: Candidates
+    heard: Opinions
+    images: NDArray[np.uint8]
+
+
+class LearnedReader:
+    """Finds digits with a locator and a verifier, ONNX files' bytes; `model` reads each one's own ink."""
+
+    def __init__(self, locator: bytes, verifier: bytes, model: Recognizer, trust: Trust | None = None) -> None:
+        self.locator, self.verifier, self.model, self._trust = Locator(locator), Verifier(verifier), model, trust
 
     @cached_property
     def trust(self) -> Trust:
-        """As it was given, or as it was fitted with the locator and is kept in its file."""
-        return self._trust or Trust(**json.loads(self.locator.metadata.get("trust", "{}")))
+        """As it was given, or as it was fitted with the verifier and is kept in its file."""
+        trust = self._trust or Trust(**json.loads(self.verifier.metadata.get("trust", "{}")))
+        return trust if self.model.is_bundled else trust.in_another_model()
 
     def read(self, picture: Image.Image, size: tuple[int, int]) -> tuple[Reading, list[int]]:
         """Read an RGB picture that was `size` pixels wide and high; also the likeliest digit of every shape told."""
-        found = self.locator.find(picture)
-        if not found:
+        found = self.find(picture)
+        if not len(found.images):
             return Reading("", (), "no ink found"), []
-        proba = self.answers(found)
-        if proba.max() < self.trust.told:
-            proba = self._alone(found, proba)
-        return self._laid_out(found, proba, np.array(size * 2) / np.array(picture.size * 2))
+        joint, other = combined(self.trust, found.heard)
+        shown = np.flatnonzero((joint.max(axis=1) >= self.trust.told) | (joint.max(axis=1) + other >= self.trust.shown))
+        scale = np.array(size * 2) / np.array(picture.size * 2)
+        return self._laid_out(found, joint, shown, scale)
 
-    def answers(self, found: list[Located]) -> Proba:
-        """The probability (n, 10) of each to be each digit."""
-        sure = np.array([one.sure for one in found], np.float32)
-        classes = np.stack([one.classes for one in found])
-        return combined(self.trust, sure, classes, *self.opinions(found))
+    def find(self, picture: Image.Image) -> Found:
+        """What may stand in an RGB picture, each place once, in no order."""
+        seen = self.locator.look(picture)
+        found = candidates(seen)
+        verified = self.verifier.answers([one.view for one in seen], found.boxes, found.best)
+        kept = apart(found.boxes, stands(self.trust, found.sure, verified))
+        found = found.chosen(kept)
+        forms = images(seen, found.boxes, found.best)
+        proba, is_digit = self.model.answers(forms)
+        return Found(found, Opinions(found.sure, found.classes, verified[kept], proba, is_digit), forms)
 
-    def opinions(self, found: list[Located]) -> tuple[Proba, Proba]:
-        """What the recogniser says of each one's ink, or of what contrast gives where that ink is no digit to it."""
-        proba, is_digit = self.model.answers(np.stack([one.image for one in found]))
-        doubtful = np.flatnonzero(is_digit < self.trust.doubt)
-        if len(doubtful):
-            other, better = self.model.answers(np.stack([found[k].contrast for k in doubtful]))
-            chosen = better > is_digit[doubtful]
-            proba[doubtful[chosen]], is_digit[doubtful[chosen]] = other[chosen], better[chosen]
-        return proba, is_digit
-
-    def _alone(self, found: list[Located], proba: Proba) -> Proba:
-        """Where no digit is told: one that stands alone is one if the locator and the recogniser agree which."""
-        strong = self.trust.faint * max(one.strength for one in found)
-        k = max(range(len(found)), key=lambda j: found[j].sure * (found[j].strength >= strong))
-        rivals = sum(one.strength >= self.trust.faint * found[k].strength for one in found)
-        heard, is_digit = self.opinions([found[k]])
-        label = int(heard[0].argmax())
-        agreed = int(found[k].classes[:10].argmax()) == label and heard[0, label] * is_digit[0] >= self.trust.certain
-        if rivals == 1 and agreed:
-            proba = proba.copy()
-            proba[k, label] = self.trust.told
-        return proba
-
-    def _laid_out(self, found: list[Located], proba: Proba, scale: NDArray[np.float64]) -> tuple[Reading, list[int]]:
-        shown = self._shown(found, proba.max(axis=1))
-        boxes = np.array([found[k].box for k in shown], np.float32).reshape(-1, 4)
-        lines = [[shown[place] for place in row] for row in rows(boxes)]
+    def _laid_out(
+        self, found: Found, joint: Floats, shown: NDArray[np.intp], scale: NDArray[np.float64]
+    ) -> tuple[Reading, list[int]]:
+        boxes = found.candidates.boxes[shown]
+        lines = [[int(shown[place]) for place in row] for row in rows(boxes)]
         order = [k for line in lines for k in line]
-        guesses = {k: int(proba[k].argmax()) for k in order}
-        digits = {k: self._digit(found[k], guesses[k], float(proba[k].max()), scale) for k in order}
+        guesses, best = joint.argmax(axis=1), joint.max(axis=1)
+        digits = {
+            k: Digit(
+                int(guesses[k]) if best[k] >= self.trust.told else None,
+                float(best[k]), _box(found.candidates.boxes[k] * scale), found.images[k],
+            )
+            for k in order
+        }  # fmt: skip
         text = "\n".join("".join(sign(digits[k]) for k in line) for line in lines)
         known = any(letter.isdigit() for letter in text)
         reading = Reading(text, tuple(digits[k] for k in order), "" if known else "no digit recognised")
-        return reading, [guesses[k] for k in order]
-
-    def _digit(self, located: Located, guess: int, best: float, scale: NDArray[np.float64]) -> Digit:
-        told = guess if best >= self.trust.told else None
-        return Digit(told, best, _box(located.box * scale), located.image)
-
-    def _shown(self, found: list[Located], best: Proba) -> list[int]:
-        """What is told, as a digit or as ?: of what is no digit, only what is as strong and as high as the digits."""
-        trust = self.trust
-        told = np.flatnonzero(best >= trust.told)
-        if not len(told):
-            return [k for k, one in enumerate(found) if one.sure >= trust.shown]
-        strength = np.array([one.strength for one in found])
-        height = np.array([one.box[3] - one.box[1] for one in found])
-        strong, high = trust.faint * np.median(strength[told]), trust.mark * np.median(height[told])
-        signs = (np.array([one.sure for one in found]) >= trust.shown) | (best >= trust.possible)
-        signs &= (strength >= strong) & (height >= high)
-        kept = (strength >= strong / 2) | (best >= trust.certain)
-        return np.flatnonzero(np.where(best >= trust.told, kept, signs)).tolist()
+        return reading, [int(guesses[k]) for k in order]
 
 
 def sign(digit: Digit) -> str:

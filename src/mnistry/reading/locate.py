@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry.imaging.normalization import normalize
+from mnistry.reading.sessions import session
 from mnistry.reading.views import View, scales, view
 
 Floats = NDArray[np.float32]
@@ -23,25 +24,13 @@ ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is loo
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
 SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
+TWICE = 0.75  # overlap of two candidates of which one is enough to be looked at again
 SAME = 0.5  # overlap, as a share of both, from which on two boxes are one digit found twice
 INSIDE = 0.7  # share of a box within another from which on only one of the two is right
 INK = 0.2  # probability of ink below which a pixel is paper
 ASTRAY = 0.75  # of a digit's size: ink that points farther off its centre is not its own
 SIDE = 1600 * 1600  # pixels of a view at most
 SMALL = 3 * 160 * 160  # bytes of a view that one thread sees as soon as several
-
-
-@dataclass(frozen=True)
-class Located:
-    """What may be a digit: box (left, top, right, bottom) in the picture's pixels, how sure it is that a sign stands
-    there, `classes` (11,) probabilities of ten digits and of another sign, and its ink in MNIST form."""
-
-    box: Floats
-    sure: float
-    classes: Floats
-    image: NDArray[np.uint8]
-    contrast: NDArray[np.uint8]
-    strength: float
 
 
 @dataclass(frozen=True)
@@ -64,17 +53,8 @@ class Locator:
     def __init__(self, model: bytes) -> None:
         self._bytes = model
 
-    def find(self, picture: Image.Image) -> list[Located]:
-        """The digits and other signs of an RGB picture, in no order."""
-        seen = self._look(picture)
-        boxes, sure, classes, best = agreed(seen)
-        kept = _apart(boxes, sure)
-        boxes, sure, classes, best = boxes[kept], sure[kept], classes[kept], best[kept]
-        images = _images(seen, boxes, best)
-        return [Located(*found) for found in zip(boxes, map(float, sure), classes, *images, strict=True)]
-
-    def _look(self, picture: Image.Image) -> list[Seen]:
-        """Views from coarse to fine, as long as there is something too small to be read well."""
+    def look(self, picture: Image.Image) -> list[Seen]:
+        """What it says of views of an RGB picture from coarse to fine, as long as something is too small to be read."""
         seen: list[Seen] = []
         box: tuple[float, float, float, float] | None = (0, 0, *picture.size)
         sizes = scales(*picture.size)
@@ -89,8 +69,8 @@ class Locator:
 
     def see(self, look: View) -> Seen:
         """What the locator says of one view."""
-        session = self._small if look.pixels.size <= SMALL else self._large
-        peaks, tiny, ink, centres = session.run(None, {"images": look.pixels[None]})
+        network = self._small if look.pixels.size <= SMALL else self._large
+        peaks, tiny, ink, centres = network.run(None, {"images": look.pixels[None]})
         peaks = peaks[peaks[:, 0] >= SURE]
         peaks = peaks[np.argsort(-peaks[:, 0], kind="stable")[:MOST]]
         corners = peaks[:, 1:5].reshape(-1, 2, 2)
@@ -105,21 +85,11 @@ class Locator:
 
     @cached_property
     def _small(self) -> Any:
-        return _session(self._bytes, 1)  # a small view is sooner seen without a thread pool
+        return session(self._bytes, 1)  # a small view is sooner seen without a thread pool
 
     @cached_property
     def _large(self) -> Any:
-        return _session(self._bytes, 0)
-
-
-def _session(model: bytes, threads: int) -> Any:
-    import onnxruntime  # 0.1 s, so not before it is needed
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes work as well
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return session(self._bytes, 0)
 
 
 def _closer(seen: Seen, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
@@ -138,11 +108,30 @@ def _closer(seen: Seen, size: tuple[int, int]) -> tuple[float, float, float, flo
     return max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
 
 
-def agreed(seen: list[Seen]) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
-    """All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
+@dataclass(frozen=True)
+class Candidates:
+    """What may be a digit: boxes (k, 4), left, top, right, bottom in the picture's pixels; how sure the locator is that
+    something stands there, `sure` (k,); `classes` (k, 11), its probabilities of ten digits and of another sign; and
+    which view shows each best, `best` (k,)."""
 
-    Returns boxes (k, 4), sure (k,), classes (k, 11), and which view shows it best (k,).
-    """
+    boxes: Floats
+    sure: Floats
+    classes: Floats
+    best: NDArray[np.intp]
+
+    def chosen(self, kept: NDArray[np.intp]) -> "Candidates":
+        """Those with these numbers."""
+        return Candidates(self.boxes[kept], self.sure[kept], self.classes[kept], self.best[kept])
+
+
+def candidates(seen: list[Seen]) -> Candidates:
+    """All candidates of several views, each once."""
+    found = agreed(seen)
+    return found.chosen(apart(found.boxes, found.sure, TWICE, 2.0))
+
+
+def agreed(seen: list[Seen]) -> Candidates:
+    """All candidates; each is as sure as the views on the mean, among those that show its place at a fit size."""
     boxes = np.concatenate([one.boxes for one in seen])
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     origin = np.repeat(np.arange(len(seen)), [len(one.boxes) for one in seen])
@@ -164,7 +153,7 @@ def agreed(seen: list[Seen]) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
     classes[own] = np.concatenate([one.classes for one in seen])
     sure = (votes * weights).sum(axis=0) / weights.sum(axis=0)
     mixed = (classes * (votes * weights)[..., None]).sum(axis=0)
-    return boxes, sure, mixed / mixed.sum(axis=1, keepdims=True), weights.argmax(axis=0)
+    return Candidates(boxes, sure, mixed / mixed.sum(axis=1, keepdims=True), weights.argmax(axis=0))
 
 
 def _mutual(same: Floats, origin: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -194,11 +183,11 @@ def overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
     return shared / (area + other - shared), shared / np.minimum(area, other)
 
 
-def _apart(boxes: Floats, sure: Floats) -> NDArray[np.intp]:
-    """The surest candidates of which none lies on another."""
+def apart(boxes: Floats, sure: Floats, most: float = SAME, within: float = INSIDE) -> NDArray[np.intp]:
+    """The surest candidates, best first, of which none shares more than `most` with another or lies `within` it."""
     order, kept = np.argsort(-sure, kind="stable"), []
     same, inside = overlaps(boxes, boxes)
-    against = (same > SAME) | (inside > INSIDE)
+    against = (same > most) | (inside > within)
     out = sure < SURE
     for k in order:
         if not out[k]:
@@ -207,16 +196,11 @@ def _apart(boxes: Floats, sure: Floats) -> NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
-Images = list[NDArray[np.uint8]]
-
-
-def _images(seen: list[Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Images, Images, list[float]]:
-    """Each digit's own ink in MNIST form, from the view that shows it best; and what its contrast alone gives."""
+def images(seen: list[Seen], boxes: Floats, best: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Each digit's own ink in MNIST form, (k, 28, 28), from the view that shows it best."""
     middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     near, _ = overlaps(grown(boxes, 0.15), grown(boxes, 0.15))
-    images: Images = []
-    contrasts: Images = []
-    strengths: list[float] = []
+    forms = np.zeros((len(boxes), 28, 28), np.uint8)
     for k, box in enumerate(boxes):
         one = seen[best[k]]
         rivals = np.flatnonzero(near[k] > 0)
@@ -231,22 +215,8 @@ def _images(seen: list[Seen], boxes: Floats, best: NDArray[np.intp]) -> tuple[Im
         off /= (sizes[rivals] * one.view.scale)[:, None, None]
         own = (off.argmin(axis=0) == 0) & (off[0] < ASTRAY)
         ink = one.ink[2 * down.start : 2 * down.stop, 2 * across.start : 2 * across.stop]
-        images.append(normalize(np.where(own.repeat(2, axis=0).repeat(2, axis=1) & (ink > INK), ink, 0)))
-        pixels = one.view.pixels[2 * down.start : 2 * down.stop, 2 * across.start : 2 * across.stop]
-        strong, strength = _contrast(pixels)
-        contrasts.append(normalize(strong))
-        strengths.append(strength)
-    return images, contrasts, strengths
-
-
-def _contrast(pixels: NDArray[np.uint8]) -> tuple[Floats, float]:
-    """How far pixels (h, w, 3) are from their border's colour: 0 to 1 of the clearest, 0 below 0.4; the clearest."""
-    if min(pixels.shape[:2]) < 3:
-        return np.zeros((1, 1), np.float32), 0.0
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
-    far = np.abs(pixels - np.median(border, axis=0)).sum(axis=2)
-    clear = max(float(np.quantile(far, 0.97)), 1.0)
-    return np.where(far > 0.4 * clear, np.minimum(far / clear, 1), 0).astype(np.float32), clear
+        forms[k] = normalize(np.where(own.repeat(2, axis=0).repeat(2, axis=1) & (ink > INK), ink, 0))
+    return forms
 
 
 def grown(boxes: Floats, share: float) -> Floats:

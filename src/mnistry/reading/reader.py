@@ -65,7 +65,7 @@ class Reader(Recognizer):
 
     @cached_property
     def _learned(self) -> LearnedReader:
-        return LearnedReader(bundled("locator"), self)
+        return LearnedReader(bundled("locator"), bundled("verifier"), self)
 
     @cached_property
     def _classical(self) -> ClassicalReader:

@@ -90,6 +90,11 @@ class Recognizer:
         limits = "Not known: there is no card beside the model's file."
         return {"sha256": digest, "bytes": len(self._bytes), **self.metadata, "limits": limits}
 
+    @property
+    def is_bundled(self) -> bool:
+        """Whether this is the model that comes with the package."""
+        return self._known or self._bytes == bundled()
+
     @cached_property
     def refuses(self) -> bool:
         """Whether the model has learnt what is no digit; if not, it answers with a digit to everything."""

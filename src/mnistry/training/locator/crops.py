@@ -45,7 +45,7 @@ class Cropper:
         picture = Image.fromarray(scene.image)
         sizes = scales(*picture.size)
         seen = [self.locator.see(view(picture, s)) for s in sizes if s <= 1 or random.random() < FINE]
-        boxes, _, _, _ = agreed(seen)
+        boxes = agreed(seen).boxes
         labels, known = labelled(boxes, scene)
         chosen = random.permutation(np.flatnonzero(known))[:MOST]
         boxes, labels = boxes[chosen], labels[chosen]

@@ -1,0 +1,153 @@
+"""`mnistry train locator`: the locator, the verifier and what their answers count, trained one after the other."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mnistry.data.drawing.insets import enlarged
+from mnistry.data.scenes import Scene, SceneMaker
+from mnistry.reading.learned import LearnedReader
+from mnistry.reading.reader import Reader
+from mnistry.reading.recognizer import bundled
+from mnistry.settings import MnistryError, write_atomic
+from mnistry.training.locator.learn import LocatorSettings, train_locator, train_verifier
+from mnistry.training.locator.onnx import locator_onnx, verifier_onnx
+from mnistry.training.locator.trust import fit_trust
+
+KINDS = {  # weights of the kinds of scenes for the verifier: more of what stands alone
+    "row": 0.17, "rows": 0.06, "amount": 0.15, "form": 0.06, "single": 0.2, "cropped": 0.13, "mnist": 0.06,
+    "mixed": 0.07, "scattered": 0.03, "clutter": 0.16, "huge": 0.02, "empty": 0.05,
+}  # fmt: skip
+LARGER = 0.05  # share of its scenes that are made two or three times as large
+SIDE = 128  # pixels of a scene
+SCENES = 1500  # of validation writers, that the trust is fitted on
+EVERY = 200  # steps from checkpoint to checkpoint
+
+Tell = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class LocatorRun:
+    """What `train_all` trains with: files of pen strokes and of other writers' digits, steps of each network, seed."""
+
+    strokes: Path | None = None
+    writers: Path | None = None
+    steps: int = 10_400
+    verifier_steps: int = 9_000
+    seed: int = 7
+
+    @classmethod
+    def changed(cls, changes: Mapping[str, str], seed: int) -> "LocatorRun":
+        """With settings by name, as `--set` gives them; raises MnistryError."""
+        kinds: dict[str, Callable[[str], Any]] = {
+            "strokes": _existing, "writers": _existing, "steps": _steps, "verifier_steps": _steps,
+        }  # fmt: skip
+        if unknown := set(changes) - set(kinds):
+            raise MnistryError(f"locator has the settings {', '.join(kinds)}, not {', '.join(sorted(unknown))}.")
+        return cls(seed=seed, **{name: kinds[name](value) for name, value in changes.items()})
+
+
+@dataclass(frozen=True)
+class CandidateScenes:
+    """Makes the scenes that the verifier learns from."""
+
+    maker: SceneMaker
+
+    def scene(self, random: np.random.Generator) -> Scene:
+        """One scene of 128x128, or larger."""
+        weights = np.array(list(KINDS.values()))
+        kind = list(KINDS)[int(random.choice(len(weights), p=weights / weights.sum()))]
+        scene = self.maker.scene(random, SIDE, SIDE, kind)
+        if random.random() >= LARGER:
+            return scene
+        factor = int(random.integers(2, 4))
+        return enlarged(scene, factor, factor * SIDE, factor * SIDE, cv2.INTER_CUBIC)
+
+
+def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell) -> dict[str, Any]:
+    """Train locator and verifier and fit the trust; `folder` then has `locator.onnx` and `verifier.onnx` with cards.
+
+    Their checkpoints are in the folder as well, and the same call goes on from them. `tell` gets steps done, all steps
+    and what is trained. Returns both cards. Raises MnistryError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = partial(SceneMaker.training, strokes=run.strokes, writers=run.writers)
+    settings = LocatorSettings(
+        steps=run.steps, bfloat16=bfloat16, seed=run.seed, every=min(EVERY, run.steps), processes=1
+    )
+    model = train_locator(
+        sources,  # type: ignore[arg-type]  # a frozen Scene is read like the protocol's, never written
+        settings,
+        folder / "locator.npz",
+        lambda told: tell(int(told["step"]), run.steps, "locator"),
+    )
+    locator = locator_onnx(model, {"steps": str(run.steps)})
+    settings = replace(
+        settings, steps=run.verifier_steps, batch_size=128, learning_rate=0.002, weight_decay=0.02, processes=2,
+        every=min(EVERY, run.verifier_steps),
+    )  # fmt: skip
+    model = train_verifier(
+        partial(_candidate_scenes, run.strokes, run.writers),
+        locator,
+        settings,
+        folder / "verifier.npz",
+        lambda told: tell(int(told["step"]), run.verifier_steps, "verifier"),
+    )
+    trust = fitted(locator, verifier_onnx(model), run, lambda done: tell(done, SCENES, "trust"))
+    verifier = verifier_onnx(model, {"steps": str(run.verifier_steps), "trust": json.dumps(trust)})
+    return {name: _written(folder / name, data, run) for name, data in (("locator", locator), ("verifier", verifier))}
+
+
+def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int], None]) -> dict[str, Any]:
+    """The trust in these networks and the bundled recogniser, on scenes of writers whom none of the three knows."""
+    maker = SceneMaker.validation(strokes=run.strokes, writers=run.writers)
+    strangers = [crowd for crowd in maker.crowds if crowd.name != "mnist"]  # the recogniser has learnt MNIST's writers
+    kinds = {kind: weight for kind, weight in KINDS.items() if kind != "mnist"}
+    weights, random = np.array(list(kinds.values())), np.random.default_rng(run.seed)
+
+    def scenes() -> Iterator[Scene]:
+        for done in range(SCENES):
+            kind = list(kinds)[int(random.choice(len(weights), p=weights / weights.sum()))]
+            yield replace(maker, crowds=strangers).scene(random, SIDE, SIDE, kind)
+            tell(done + 1)
+
+    return asdict(fit_trust(LearnedReader(locator, verifier, Reader(bundled())), scenes()))
+
+
+def _candidate_scenes(strokes: Path | None, writers: Path | None) -> CandidateScenes:
+    return CandidateScenes(SceneMaker.training(strokes=strokes, writers=writers))
+
+
+def _written(path: Path, data: bytes, run: LocatorRun) -> dict[str, Any]:
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(run).items()}
+    card = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "recipe": path.name, "settings": settings}
+    write_atomic(path.with_suffix(".onnx"), data)
+    write_atomic(path.with_suffix(".json"), json.dumps(card, indent=1).encode())
+    return card
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16 (Linux tells); emulated, it is slower than float32."""
+    try:
+        return "bf16" in Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return False
+
+
+def _existing(text: str) -> Path:
+    if not Path(text).exists():
+        raise MnistryError(f"{text} is not there: expected the file of pen strokes or the folder of other writers.")
+    return Path(text)
+
+
+def _steps(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 10**7:
+        return int(text)
+    raise MnistryError(f"Expected a number of steps from 1 to 9999999, not {text[:20]!r}.")

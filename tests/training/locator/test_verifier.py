@@ -1,0 +1,141 @@
+"""The verifier: what it learns from, its ONNX file, and what its answers count."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from mnistry.data.scenes import Scene, SceneMaker
+from mnistry.models.locator.verifier import MARK, NOTHING, SIGN, verifier_network
+from mnistry.reading.learned import Opinions, Trust, combined
+from mnistry.reading.recognizer import bundled
+from mnistry.reading.verifier import Verifier
+from mnistry.reading.views import view
+from mnistry.settings import MnistryError, Settings
+from mnistry.training.locator.crops import Cropper, labelled, standardised
+from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
+from mnistry.training.locator.run import CandidateScenes, LocatorRun, train_all
+from mnistry.training.locator.trust import _exponents, _logistic
+
+
+def scene(**parts: list[tuple[float, float, float, float]]) -> Scene:
+    boxes = {name: np.array(values, np.float32).reshape(-1, 4) for name, values in parts.items()}
+    empty = np.zeros((0, 4), np.float32)
+    return Scene(
+        np.full((100, 100, 3), 255, np.uint8), np.arange(len(boxes.get("boxes", empty))) + 3, boxes.get("boxes", empty),
+        np.zeros((100, 100), np.uint8), np.zeros(1, np.int64), boxes.get("ignore", empty), boxes.get("signs", empty),
+        boxes.get("marks", empty),
+    )  # fmt: skip
+
+
+def test_candidates_are_named_by_what_they_lie_on():
+    known_answers = scene(
+        boxes=[(10, 10, 20, 30)], signs=[(50, 10, 20, 30)], marks=[(75, 10, 15, 30)], ignore=[(10, 60, 20, 30)]
+    )
+    boxes = np.array([
+        (11, 9, 31, 40), (50, 10, 70, 40), (75, 10, 90, 40), (12, 62, 28, 88), (60, 60, 80, 90), (14, 10, 30, 24),
+    ], np.float32)  # fmt: skip
+    labels, known = labelled(boxes, known_answers)
+    assert labels[known].tolist() == [3, SIGN, MARK, NOTHING]
+    assert known.tolist() == [True, True, True, False, True, False]  # a struck-out digit; half a digit
+
+
+def test_a_thin_1_that_is_a_pixel_off_is_a_1():
+    labels, known = labelled(np.array([(21, 10, 26, 40)], np.float32), scene(boxes=[(20, 10, 3, 30)]))
+    assert known.all() and labels.tolist() == [3]
+
+
+def test_crops_show_the_box_in_the_middle_and_what_is_around_it():
+    pixels = np.full((96, 96, 3), 200, np.uint8)
+    pixels[40:60, 40:60] = (255, 0, 0)
+    session = onnxruntime.InferenceSession(crops_onnx(), providers=["CPUExecutionProvider"])
+    near, far = session.run(None, {"images": pixels[None], "boxes": np.array([(40, 40, 60, 60)], np.float32)})
+    assert near.shape == far.shape == (1, 3, 32, 32)
+    assert np.allclose(near[0, :, 16, 16], (1, 0, 0), atol=0.02) and np.allclose(near[0, :, 1, 1], 200 / 255, atol=0.02)
+    middle = far[0, 1, 12:20, 12:20].mean()  # 20 of 90 pixels: 7 of 32
+    assert middle < 0.4 and np.allclose(far[0, 1, :8], 200 / 255, atol=0.02)
+
+
+def test_the_file_answers_as_the_keras_model(mnist: Path):
+    network = verifier_network()
+    generator = np.random.default_rng(0)
+    for weight in network.weights:  # batch norms that do something
+        if "gamma" in weight.path or "variance" in weight.path:
+            weight.assign(generator.uniform(0.5, 1.5, weight.shape))
+    made = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)).scene(generator, kind="row")
+    look = view(Image.fromarray(made.image), 1.0)
+    boxes = np.array([(20, 20, 50, 60), (0, 0, 128, 128), (60, 60, 70, 90)], np.float32)
+    near, far = Cropper(bundled("locator"))._cut(look, boxes)
+    logits = network.predict([standardised(near), standardised(far)], verbose=0).reshape(-1, 13)
+    proba = np.exp(logits - logits.max(axis=1, keepdims=True))
+    answers = Verifier(verifier_onnx(network)).answers([look], boxes, np.zeros(3, np.intp))
+    assert np.abs(proba / proba.sum(axis=1, keepdims=True) - answers).max() < 2e-3  # crops are kept in 256 levels
+
+
+def test_no_candidate_is_no_answer():
+    none = Verifier(bundled("verifier")).answers([], np.zeros((0, 4), np.float32), np.zeros(0, np.intp))
+    assert none.shape == (0, 13)
+
+
+def heard(label: int, sure: float, agreed: float) -> Opinions:
+    """All say `label`, with probability `agreed`."""
+    verified = np.full((1, 13), (1 - agreed) / 12, np.float32)
+    verified[0, label] = agreed
+    classes = np.full((1, 11), (1 - agreed) / 10, np.float32)
+    classes[0, min(label, 10)] = agreed
+    proba = np.full((1, 10), 0.1, np.float32) if label > 9 else classes[:, :10] / classes[:, :10].sum()
+    is_digit = np.array([agreed if label < 10 else 1 - agreed], np.float32)
+    return Opinions(np.array([sure], np.float32), classes, verified, proba, is_digit)
+
+
+@pytest.mark.parametrize(
+    ("label", "told", "shown"), [(7, True, True), (SIGN, False, True), (MARK, False, False), (NOTHING, False, False)]
+)
+def test_digits_are_told_signs_shown_marks_and_nothing_left_out(label: int, told: bool, shown: bool):
+    trust = Trust()
+    joint, other = combined(trust, heard(label, 0.9 if label < NOTHING else 0.1, 0.98))
+    assert (joint.max() >= trust.told) is told or bool(joint.max() >= trust.told) == told
+    assert bool(joint.max() + other[0] >= trust.shown) == shown
+    assert 0 <= joint.sum() <= 1 and joint.max() + other[0] <= 1 + 1e-6
+
+
+def test_the_fit_finds_the_weights_that_made_the_answers():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (2, 4000)).astype(np.float32)
+    true = generator.random(4000) < 1 / (1 + np.exp(-(0.5 + 1.5 * logits[0])))
+    assert np.abs(np.array(_logistic(list(logits), true)) - (0.5, 1.5, 0)).max() < 0.15
+    votes = generator.normal(0, 1, (4000, 10, 2)).astype(np.float32)
+    labels = (2 * votes[:, :, 0] + generator.gumbel(size=(4000, 10))).argmax(axis=1)
+    assert np.abs(np.array(_exponents(votes, labels)) - (2, 0)).max() < 0.15
+
+
+@pytest.mark.slow
+def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MNISTRY_DATA", str(mnist))
+    monkeypatch.setattr("mnistry.training.locator.run.SCENES", 30)
+    run, told = LocatorRun(steps=4, verifier_steps=4), []
+    cards = train_all(run, tmp_path, False, lambda *step: told.append(step))
+    assert [card["bytes"] for card in cards.values()] == [
+        (tmp_path / f"{name}.onnx").stat().st_size for name in ("locator", "verifier")
+    ]
+    assert {what for _, _, what in told} == {"locator", "verifier", "trust"}
+    again = list[tuple[int, int, str]]()
+    train_all(LocatorRun(steps=4, verifier_steps=6), tmp_path, False, lambda *step: again.append(step))
+    assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
+
+
+def test_wrong_settings_are_told():
+    with pytest.raises(MnistryError, match="has the settings strokes, writers, steps, verifier_steps, not width"):
+        LocatorRun.changed({"width": "3"}, 0)
+    with pytest.raises(MnistryError, match="number of steps"):
+        LocatorRun.changed({"steps": "many"}, 0)
+    with pytest.raises(MnistryError, match="is not there"):
+        LocatorRun.changed({"strokes": "nowhere.gz"}, 0)
+
+
+def test_some_scenes_are_larger(mnist: Path):
+    scenes = CandidateScenes(SceneMaker.validation(Settings(mnist, data=mnist, offline=True)))
+    generator = np.random.default_rng(1)
+    assert {scenes.scene(generator).image.shape[0] for _ in range(80)} >= {128, 256}
