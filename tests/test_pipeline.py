@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from conftest import ROOT
+from mnistry.imaging.decode import PictureError
 from mnistry.pipeline import MnistForm
-from mnistry.reading.detection import PictureError, find_digits
+from mnistry.reading.reader import Reader
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
 
@@ -18,7 +19,7 @@ def test_pictures_become_what_the_reader_sees():
     images = MnistForm().fit_transform(EXAMPLES)
     assert images.shape == (10, 28, 28)
     assert images.dtype == np.uint8
-    assert (images[7] == find_digits(EXAMPLES[7])[0].image).all()
+    assert (images[7] == Reader().read(EXAMPLES[7]).digits[0].image).all()
     assert MnistForm().transform([]).shape == (0, 28, 28)
 
 

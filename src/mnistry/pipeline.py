@@ -1,13 +1,14 @@
 """A scikit-learn transformer from pictures to MNIST form, for pipelines of your own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.imaging.decode import Source
 from mnistry.imaging.normalization import SIDE
-from mnistry.reading.detection import Crop, Source, find_digits
+from mnistry.reading.reader import Digit, Reader
 from mnistry.settings import missing_extra
 
 try:
@@ -19,9 +20,10 @@ except ModuleNotFoundError as problem:
 class MnistForm(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A transformer from pictures of one digit each to MNIST form; it learns nothing.
 
-    `flat=False` gives uint8 (n, 28, 28), as mnistry's recipes take them, `flat=True` (n, 784). A picture is all that
-    `Reader.read` takes: a path, bytes, an open file, an array or a Pillow image. In a picture of several digits the
-    largest is taken; a picture without ink gives zeros. Raises PictureError if a picture cannot be read.
+    It finds digits as `Reader` does. `flat=False` gives uint8 (n, 28, 28), as mnistry's recipes take them, `flat=True`
+    (n, 784). A picture is all that `Reader.read` takes: a path, bytes, an open file, an array or a Pillow image. In a
+    picture of several digits the largest is taken; a picture without ink gives zeros. Raises PictureError if a picture
+    cannot be read.
     """
 
     def __init__(self, flat: bool = False) -> None:
@@ -33,7 +35,7 @@ class MnistForm(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Iterable[Source]) -> NDArray[np.uint8]:
         """The pictures in MNIST form, one row each."""
-        images = [_largest(find_digits(source)) for source in X]
+        images = [_largest(reading.digits) for reading in Reader().read_many(X)]
         forms = np.stack(images) if images else np.empty((0, SIDE, SIDE), np.uint8)
         return forms.reshape(len(forms), -1) if self.flat else forms
 
@@ -41,7 +43,7 @@ class MnistForm(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return True
 
 
-def _largest(crops: list[Crop]) -> NDArray[np.uint8]:
-    if not crops:
+def _largest(digits: Sequence[Digit]) -> NDArray[np.uint8]:
+    if not digits:
         return np.zeros((SIDE, SIDE), np.uint8)
-    return max(crops, key=lambda crop: crop.box[2] * crop.box[3]).image
+    return max(digits, key=lambda digit: digit.box[2] * digit.box[3]).image

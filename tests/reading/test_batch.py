@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
+from mnistry.imaging.decode import Source
 from mnistry.reading.batch import Score, edit_distance, label_of, pictures_of, read_all, read_labels
-from mnistry.reading.detection import Source
 from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.visualization import draw_reading
 from mnistry.settings import MnistryError

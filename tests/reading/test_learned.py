@@ -1,4 +1,4 @@
-"""The learned way: digits found by a network, in rows, strips and forms; what two opinions make of a doubt."""
+"""Digits found by networks: in rows, strips and forms."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 
 from mnistry.data.scenes import SceneMaker
 from mnistry.reading.layout import rows
-from mnistry.reading.reader import Digit, Reader, Reading, _confirmed
+from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.recognizer import bundled, model_card
 from mnistry.reading.views import scales, view
 from mnistry.settings import MnistryError, Settings
@@ -75,41 +75,10 @@ def test_rows_are_found_also_where_they_slant():
     assert rows(np.concatenate([below, boxes])) == [list(range(8, 16)), list(range(8))]
 
 
-def shape(digit: int | None, probability: float) -> Digit:
-    return Digit(digit, probability, (0, 0, 1, 1), np.zeros((28, 28), np.uint8))
-
-
-def reading(text: str, *probabilities: float) -> Reading:
-    signs = [sign for sign in text if sign != "\n"]
-    return Reading(
-        text, tuple(shape(None if s == "?" else int(s), p) for s, p in zip(signs, probabilities, strict=True)),
-        "" if text.strip("?\n") else "no digit recognised",
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("first", "guesses", "second", "text"),
-    [
-        (reading("?", 0.4), [0], reading("0", 0.99), "0"),  # both think of a 0
-        (reading("?", 0.4), [6], reading("0", 0.99), "?"),  # they do not
-        (reading("?", 0.4), [0], reading("0", 0.6), "?"),  # nor is the second sure
-        (reading("7", 0.7), [7], reading("1", 0.9), "1"),  # the surer one of two lone digits
-        (reading("7", 0.7), [7], reading("?", 0.2), "7"),
-        (reading("7\n?", 0.99, 0.1), [7, 3], reading("7", 0.99), "7"),  # the second sees nothing beside it
-        (reading("7?", 0.99, 0.1), [7, 3], reading("78", 0.99, 0.99), "7?"),  # a part never replaces the whole
-        (reading(""), [], reading("4", 0.999), "4"),
-        (reading(""), [], reading("4", 0.9), "?"),  # ink that nobody is sure of
-    ],
-)
-def test_a_doubt_is_settled_by_agreement(first: Reading, guesses: list[int], second: Reading, text: str):
-    settled = _confirmed(first, guesses, second)
-    assert settled.text == text
-    assert len([sign for sign in text if sign != "\n"]) == len(settled.digits)
-    assert (settled.reason == "") == any(digit.digit is not None for digit in settled.digits)
-
-
-def test_the_bundled_locator_is_the_one_of_its_card(monkeypatch: pytest.MonkeyPatch):
-    assert len(bundled("locator")) == model_card("locator")["bytes"]
+def test_the_bundled_networks_are_those_of_their_cards(monkeypatch: pytest.MonkeyPatch):
+    sizes = [len(bundled(name)) for name in ("locator", "verifier", "reader")]
+    assert sizes == [model_card(name)["bytes"] for name in ("locator", "verifier", "reader")]
+    assert sum(sizes) <= 3_000_000
     monkeypatch.setattr(
         "mnistry.reading.recognizer._file", lambda name: b"{}" if name.endswith("onnx") else b'{"sha256": "no"}'
     )

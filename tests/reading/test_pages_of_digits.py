@@ -6,10 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mnistry.imaging.binarization import binarize
-from mnistry.imaging.rule_lines import remove_rule_lines
-from mnistry.imaging.segmentation import Cut, crossed_strokes, propose_cuts, side_of_cuts
-from mnistry.reading.detection import find_digits
 from mnistry.reading.reader import Reader
 from writing import paper, write
 
@@ -55,58 +51,6 @@ def test_lines_of_the_paper_are_no_ink(reader: Reader, squared: bool):
     assert reader.read(page).text == "7545"
 
 
-def test_a_line_leaves_the_strokes_that_cross_it():
-    mask = np.zeros((100, 200), bool)
-    mask[60:62] = True
-    mask[20:90, 98:103] = True
-    left = remove_rule_lines(mask, mask.astype(np.float32))
-    assert left[20:90, 98:103].all()
-    assert left.sum() <= mask[20:90, 98:103].sum() + 20
-
-
-def test_a_line_that_fades_in_a_shadow_goes_all_the_same():
-    ink = np.zeros((100, 300), np.float32)
-    ink[60:62] = np.linspace(0.4, 0.12, 300)
-    ink[20:90, 98:103] = 1.0
-    left = remove_rule_lines(ink >= 0.2, ink)
-    assert left[20:90, 98:103].all()
-    assert left.sum() <= 70 * 5 + 20
-
-
-def test_a_line_with_soft_edges_goes_with_its_strongest_row():
-    ink = np.zeros((100, 300), np.float32)
-    ink[58:63] = np.array([0.32, 0.66, 1.0, 0.66, 0.32])[:, None]
-    ink[20:90, 98:110] = 2.0
-    left = remove_rule_lines(ink >= 0.2, ink)
-    assert left[20:90, 98:110].all()
-    assert left.sum() <= 70 * 12 + 60
-
-
-def test_a_line_along_the_border_goes():
-    mask = np.zeros((100, 300), bool)
-    mask[:3], mask[20:90, 98:103] = True, True
-    assert not remove_rule_lines(mask, mask.astype(np.float32))[:3].any()
-
-
-def test_where_there_are_lines_one_that_leaves_the_picture_early_goes_too():
-    mask = np.zeros((100, 300), bool)
-    for x in range(300):
-        for start in (3, 50):
-            y = round(start - 0.06 * x)
-            mask[max(y, 0) : max(y + 2, 0), x] = True
-    mask[20:90, 98:103] = True
-    assert mask[:5, :60].any()
-    left = remove_rule_lines(mask, mask.astype(np.float32))
-    assert not left[:5].any()
-    assert left[20:90, 98:103].sum() > 300
-
-
-def test_the_bar_of_a_digit_is_no_line():
-    mask = np.zeros((100, 100), bool)
-    mask[10:14, 10:80], mask[10:95, 76:80] = True, True
-    assert (remove_rule_lines(mask, mask.astype(np.float32)) == mask).all()
-
-
 def test_shadows_with_hard_edges_and_uneven_light(reader: Reader):
     page = paper(800, 600)
     write(page, "71457", 80, 250, 110, 14)
@@ -146,23 +90,23 @@ def test_specks_and_dashes_are_no_digits(reader: Reader):
     assert reader.read(page).text == "745"
 
 
-def test_ink_spots_about_a_digit_are_not_its_own():
+def test_ink_spots_about_a_digit_are_not_its_own(reader: Reader):
     page = paper(200, 200)
     write(page, "4", 70, 50, 100, 10)
-    (alone,) = find_digits(page)
+    (alone,) = reader.read(page).digits
     brush = ImageDraw.Draw(page)
     for x, y in ((52, 60), (44, 72), (40, 90), (148, 70), (160, 80), (150, 140)):
         brush.ellipse((x, y, x + 5, y + 5), (30, 30, 60))
-    (spotted,) = find_digits(page)
-    assert spotted.box == alone.box
+    (spotted,) = reader.read(page).digits
+    assert np.allclose(spotted.box, alone.box, atol=8)
 
 
-def test_the_bar_of_a_five_that_stands_apart_belongs_to_it():
+def test_the_bar_of_a_five_that_stands_apart_belongs_to_it(reader: Reader):
     page = paper(200, 200)
     brush = ImageDraw.Draw(page)
     brush.line([(70, 68), (68, 100), (110, 95), (125, 125), (100, 155), (65, 150)], "black", 8, joint="curve")
     brush.line([(74, 50), (135, 46)], "black", 8)
-    assert len(find_digits(page)) == 1
+    assert reader.read(page).text == "5"
 
 
 @pytest.mark.parametrize("scale", [1, 4, 8])
@@ -177,23 +121,4 @@ def test_touching_digits_are_parted(reader: Reader):
     write(page, "4", 60, 50, 100, 8)
     write(page, "4", 120, 50, 100, 8)  # the bars of both run into each other
     write(page, "1", 300, 50, 100, 8)
-    assert len(find_digits(page)) == 2
     assert reader.read(page).text == "441"
-
-
-def test_blank_paper_has_no_ink():
-    rough = np.random.default_rng(0).normal(220, 6, (300, 400, 3)).clip(0, 255).astype(np.uint8)
-    assert not binarize(rough).any()
-
-
-def test_cuts_by_hand():
-    ink = np.zeros((40, 80), np.float32)
-    ink[5:35, 5:8], ink[5:35, 32:35], ink[5:35, 45:48], ink[5:35, 72:75] = 1, 1, 1, 1
-    ink[5:8, 5:35], ink[32:35, 5:35], ink[5:8, 45:75], ink[32:35, 45:75] = 1, 1, 1, 1
-    ink[18:20, 34:46] = 1  # a bridge between two boxes
-    cuts = propose_cuts(ink, 3)
-    assert any(35 <= cut.place <= 45 and cut.slope == 0 for cut in cuts)
-    assert crossed_strokes(ink > 0.3, Cut(40, 0)) == 1
-    assert crossed_strokes(ink > 0.3, Cut(20, 0)) == 2
-    assert (side_of_cuts(ink.shape, [Cut(40, 0)])[0] == (np.arange(80) >= 40)).all()
-    assert propose_cuts(ink[:, :20], 3) == []

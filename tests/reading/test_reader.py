@@ -6,7 +6,6 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +14,7 @@ from PIL import Image
 from conftest import ROOT
 from mnistry.data.dataset import load
 from mnistry.data.outliers import outliers
-from mnistry.imaging.decode import open_picture
-from mnistry.reading.classical import ClassicalReader, _likelihood
-from mnistry.reading.reader import THRESHOLD, Digit, Reader, Reading, model_card
+from mnistry.reading.reader import THRESHOLD, Reader, model_card
 from mnistry.settings import MnistryError
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
@@ -199,7 +196,7 @@ def test_real_digits_enlarged_and_brought_back_are_read_the_same(reader: Reader)
     expected = np.where(proba.max(axis=1) >= THRESHOLD, proba.argmax(axis=1).astype(str), "?")
     large = images.repeat(4, axis=1).repeat(4, axis=2)
     read = np.array([reader.read(255 - image).text for image in large])
-    assert (read == expected).mean() >= 0.985  # 0.9955 by the classical way alone
+    assert (read == expected).mean() >= 0.985
 
 
 def test_reading_needs_no_learning_library():
@@ -214,12 +211,7 @@ def test_reading_needs_no_learning_library():
     assert not heavy & set(modules)
 
 
-# --- "I don't know", of the classical way
-
-
-def classical(model: Reader, picture: Image.Image) -> Reading:
-    """What the classical way reads with this model, without the network that finds digits."""
-    return ClassicalReader(model).read(*open_picture(picture))
+# --- Models with a second output: whether it is a digit at all
 
 
 def doubting_model() -> bytes:
@@ -246,44 +238,6 @@ def doubter() -> Reader:
     return Reader(doubting_model())
 
 
-def page(*boxes: tuple[int, int, int, int]) -> np.ndarray:
-    """Black boxes (left, top, right, bottom) on white paper; full ones count as digits, thin ones do not."""
-    picture = np.full((200, 400), 255, np.uint8)
-    for left, top, right, bottom in boxes:
-        picture[top:bottom, left:right] = 0
-    return picture
-
-
-DIGIT, LETTER = (60, 80), (12, 80)  # width and height in pixels
-
-
-def at(x: int, y: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    return x, y, x + size[0], y + size[1]
-
-
-def test_what_is_no_digit_is_refused(doubter: Reader):
-    reading = classical(doubter, page(at(40, 60, DIGIT), at(160, 60, DIGIT), at(280, 60, LETTER)))
-    assert reading.text == "77?"
-    assert [digit.digit for digit in reading.digits] == [7, 7, None]
-    assert [digit.probability > 0.5 for digit in reading.digits] == [True, True, False]
-    assert reading.reason == ""
-
-
-def test_a_picture_without_any_digit_says_so(doubter: Reader):
-    reading = classical(doubter, page(at(40, 60, LETTER)))
-    assert (reading.text, reading.reason) == ("?", "no digit recognised")
-
-
-def test_where_most_is_no_digit_all_is_refused(doubter: Reader):
-    reading = classical(doubter, page(at(40, 60, DIGIT), at(160, 60, LETTER), at(240, 60, LETTER)))
-    assert (reading.text, reading.reason) == ("???", "no digit recognised")
-
-
-def test_a_dash_between_digits_is_left_out(doubter: Reader):
-    reading = classical(doubter, page(at(40, 60, DIGIT), at(160, 95, (60, 8)), at(280, 60, DIGIT)))
-    assert reading.text == "77"
-
-
 def test_how_probably_an_image_is_a_digit(doubter: Reader):
     images = np.zeros((40, 28, 28), np.uint8)
     images[20:] = 255
@@ -291,73 +245,6 @@ def test_how_probably_an_image_is_a_digit(doubter: Reader):
     assert doubter.predict_proba(images).shape == (40, 10)
     plain = Reader(model_of(0.1))
     assert (plain.refuses, plain.is_digit(images).tolist()) == (False, [1.0] * 40)
-
-
-def test_strokes_that_are_a_digit_only_together_are_joined(doubter: Reader):
-    stroke = (20, 80)  # alone too little ink for a digit
-    reading = classical(doubter, page(at(40, 60, stroke), at(68, 60, stroke), at(160, 60, DIGIT), at(300, 60, stroke)))
-    assert reading.text == "77?"
-    assert reading.digits[0].box == pytest.approx((40, 60, 48, 80), abs=2)
-
-
-def test_digits_that_are_near_each_other_stay_two(doubter: Reader):
-    assert classical(doubter, page(at(40, 60, (40, 80)), at(88, 60, (40, 80)))).text == "77"
-
-
-@pytest.mark.parametrize(
-    ("first", "other", "taken"),
-    [
-        ((0.6,), (0.95,), "other"),  # surer
-        ((0.9,), (1.0,), "first"),  # not doubted
-        ((0.6, 0.9), (0.95,), "first"),  # fewer digits: a shadow's edge is taken for that of a sheet
-        ((), (0.95,), "other"),  # no digit at all
-        ((), (0.4,), "first"),  # not sure enough
-    ],
-)
-def test_a_doubtful_reading_gives_way_to_a_surer_one_of_no_fewer_digits(monkeypatch, first, other, taken):
-    image = np.zeros((28, 28), np.uint8)
-    readings = {
-        name: Reading(name, tuple(Digit(7, probability, (0, 0, 1, 1), image) for probability in given))
-        for name, given in (("first", first), ("other", other))
-    }
-    monkeypatch.setattr("mnistry.reading.classical.views", lambda picture, _: iter(picture))
-    monkeypatch.setattr(ClassicalReader, "_reading", lambda self, rows: readings[rows])
-    assert ClassicalReader(Reader(doubting_model())).read(["first", "other"], (1, 1)).text == taken
-
-
-def test_a_0_may_be_as_wide_as_high():
-    segment = SimpleNamespace(whole=SimpleNamespace(box=(0, 0, 100, 100)))
-    image = np.zeros((28, 28), np.uint8)
-    likely = [_likelihood(Digit(digit, 1.0, (0, 0, 100, 100), image), segment) for digit in (0, 6)]
-    assert likely[0] == 0
-    assert likely[1] < -0.3
-
-
-def striped_model() -> bytes:
-    """All are a 1, and digits are what has little ink in its 28x28: a stroke is one, two in one are none."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    model = onnx.load_model_from_string(doubting_model())
-    numbers = {"answer": [0.0, 1.0] + [0.0] * 8, "much": [128.0 * 255], "slope": [-0.108 / 255]}
-    kept = [c for c in model.graph.initializer if c.name not in numbers]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    for name, values in numbers.items():
-        model.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [len(values)], values))
-    next(node for node in model.graph.node if node.op_type == "Sigmoid").input[0] = "sloped"
-    model.graph.node.append(helper.make_node("Mul", ["more", "slope"], ["sloped"]))
-    nodes = sorted(model.graph.node, key=lambda node: node.op_type == "Sigmoid")
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model.SerializeToString()
-
-
-def test_two_strokes_are_two_1s_beside_digits_and_a_letter_alone():
-    reader = Reader(striped_model())
-    letter = at(160, 60, (16, 80)), at(204, 60, (16, 80)), at(176, 97, (28, 6))  # an H
-    assert classical(reader, page(*letter)).text == "?"
-    assert classical(reader, page(at(40, 60, (16, 80)), *letter, at(330, 60, (16, 80)))).text == "1111"
 
 
 @pytest.mark.parametrize("largest", [100.0, float("nan")])

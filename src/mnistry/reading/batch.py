@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mnistry.reading.detection import PictureError
+from mnistry.imaging.decode import PictureError
 from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.workers import LostError, Workers
 from mnistry.settings import MnistryError, quiet_stderr

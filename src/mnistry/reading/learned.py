@@ -127,11 +127,11 @@ class LearnedReader:
         trust = self._trust or Trust(**json.loads(self.verifier.metadata.get("trust", "{}")))
         return trust if self.model.is_bundled else trust.in_another_model()
 
-    def read(self, picture: Image.Image, size: tuple[int, int]) -> tuple[Reading, list[int]]:
-        """Read an RGB picture that was `size` pixels wide and high; also the likeliest digit of every shape told."""
+    def read(self, picture: Image.Image, size: tuple[int, int]) -> Reading:
+        """Read an RGB picture that was `size` pixels wide and high."""
         found = self.find(picture)
         if not len(found.images):
-            return Reading("", (), "no ink found"), []
+            return Reading("", (), "no ink found")
         joint, other = combined(self.trust, found.heard)
         shown = np.flatnonzero((joint.max(axis=1) >= self.trust.told) | (joint.max(axis=1) + other >= self.trust.shown))
         scale = np.array(size * 2) / np.array(picture.size * 2)
@@ -148,27 +148,20 @@ class LearnedReader:
         proba, is_digit = self.model.answers(forms)
         return Found(found, Opinions(found.sure, found.classes, verified[kept], proba, is_digit), forms)
 
-    def _laid_out(
-        self, found: Found, joint: Floats, shown: NDArray[np.intp], scale: NDArray[np.float64]
-    ) -> tuple[Reading, list[int]]:
-        boxes = found.candidates.boxes[shown]
-        lines = [[int(shown[place]) for place in row] for row in rows(boxes)]
-        order = [k for line in lines for k in line]
-        guesses, best = joint.argmax(axis=1), joint.max(axis=1)
-        digits = {
-            k: Digit(
-                int(guesses[k]) if best[k] >= self.trust.told else None,
-                float(best[k]), _box(found.candidates.boxes[k] * scale), found.images[k],
-            )
-            for k in order
-        }  # fmt: skip
-        text = "\n".join("".join(sign(digits[k]) for k in line) for line in lines)
+    def _laid_out(self, found: Found, joint: Floats, shown: NDArray[np.intp], scale: NDArray[np.float64]) -> Reading:
+        lines = [[int(shown[place]) for place in row] for row in rows(found.candidates.boxes[shown])]
+        digits = {k: self._digit(found, k, joint[k], scale) for line in lines for k in line}
+        text = "\n".join("".join(_sign(digits[k]) for k in line) for line in lines)
         known = any(letter.isdigit() for letter in text)
-        reading = Reading(text, tuple(digits[k] for k in order), "" if known else "no digit recognised")
-        return reading, [int(guesses[k]) for k in order]
+        return Reading(text, tuple(digits.values()), "" if known else "no digit recognised")
+
+    def _digit(self, found: Found, k: int, joint: Floats, scale: NDArray[np.float64]) -> Digit:
+        best = float(joint.max())
+        told = int(joint.argmax()) if best >= self.trust.told else None
+        return Digit(told, best, _box(found.candidates.boxes[k] * scale), found.images[k])
 
 
-def sign(digit: Digit) -> str:
+def _sign(digit: Digit) -> str:
     """How a digit stands in the text of a reading."""
     return "?" if digit.digit is None else str(digit.digit)
 

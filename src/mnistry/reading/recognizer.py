@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mnistry.settings import MnistryError, Settings, write_atomic
 
 BATCH = 16  # images at a time: small batches stay in the processor's cache
-UNPICKLED = ("_session", "_learned", "_classical")  # what each process opens for itself
+UNPICKLED = ("_session", "_learned")  # what each process opens for itself
 TAUGHT = "taught"  # the folder under MNISTRY_HOME of the models that `mnistry finetune` has made
 TAUGHT_KEPT = 5  # of these: the newest is in use, the others are what --undo goes back to
 

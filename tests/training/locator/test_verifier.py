@@ -44,7 +44,8 @@ def test_candidates_are_named_by_what_they_lie_on():
 
 def test_a_thin_1_that_is_a_pixel_off_is_a_1():
     labels, known = labelled(np.array([(21, 10, 26, 40)], np.float32), scene(boxes=[(20, 10, 3, 30)]))
-    assert known.all() and labels.tolist() == [3]
+    assert known.all()
+    assert labels.tolist() == [3]
 
 
 def test_crops_show_the_box_in_the_middle_and_what_is_around_it():
@@ -53,9 +54,11 @@ def test_crops_show_the_box_in_the_middle_and_what_is_around_it():
     session = onnxruntime.InferenceSession(crops_onnx(), providers=["CPUExecutionProvider"])
     near, far = session.run(None, {"images": pixels[None], "boxes": np.array([(40, 40, 60, 60)], np.float32)})
     assert near.shape == far.shape == (1, 3, 32, 32)
-    assert np.allclose(near[0, :, 16, 16], (1, 0, 0), atol=0.02) and np.allclose(near[0, :, 1, 1], 200 / 255, atol=0.02)
+    assert np.allclose(near[0, :, 16, 16], (1, 0, 0), atol=0.02)
+    assert np.allclose(near[0, :, 1, 1], 200 / 255, atol=0.02)
     middle = far[0, 1, 12:20, 12:20].mean()  # 20 of 90 pixels: 7 of 32
-    assert middle < 0.4 and np.allclose(far[0, 1, :8], 200 / 255, atol=0.02)
+    assert middle < 0.4
+    assert np.allclose(far[0, 1, :8], 200 / 255, atol=0.02)
 
 
 def test_the_file_answers_as_the_keras_model(mnist: Path):
@@ -96,9 +99,10 @@ def heard(label: int, sure: float, agreed: float) -> Opinions:
 def test_digits_are_told_signs_shown_marks_and_nothing_left_out(label: int, told: bool, shown: bool):
     trust = Trust()
     joint, other = combined(trust, heard(label, 0.9 if label < NOTHING else 0.1, 0.98))
-    assert (joint.max() >= trust.told) is told or bool(joint.max() >= trust.told) == told
+    assert bool(joint.max() >= trust.told) == told
     assert bool(joint.max() + other[0] >= trust.shown) == shown
-    assert 0 <= joint.sum() <= 1 and joint.max() + other[0] <= 1 + 1e-6
+    assert 0 <= joint.sum() <= 1
+    assert joint.max() + other[0] <= 1 + 1e-6
 
 
 def test_the_fit_finds_the_weights_that_made_the_answers():

@@ -24,13 +24,20 @@ Floats = NDArray[np.float32]
 class SceneLike(Protocol):
     """What a scene has to tell; see `mnistry.data.scenes.Scene`."""
 
-    image: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    boxes: NDArray[np.float32]
-    owner: NDArray[np.uint8]
-    ignore: NDArray[np.float32]
-    signs: NDArray[np.float32]
-    marks: NDArray[np.float32]
+    @property
+    def image(self) -> NDArray[np.uint8]: ...
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+    @property
+    def boxes(self) -> Floats: ...
+    @property
+    def owner(self) -> NDArray[np.uint8]: ...
+    @property
+    def ignore(self) -> Floats: ...
+    @property
+    def signs(self) -> Floats: ...
+    @property
+    def marks(self) -> Floats: ...
 
 
 def batch(scenes: Sequence[SceneLike]) -> tuple[NDArray[np.uint8], tuple[Floats, Floats]]:

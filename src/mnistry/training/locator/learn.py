@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnistry.models.backend import load_keras, precision
 from mnistry.models.locator import targets

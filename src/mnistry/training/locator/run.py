@@ -71,19 +71,20 @@ class CandidateScenes:
         return enlarged(scene, factor, factor * SIDE, factor * SIDE, cv2.INTER_CUBIC)
 
 
-def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell) -> dict[str, Any]:
+def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None = None) -> dict[str, Any]:
     """Train locator and verifier and fit the trust; `folder` then has `locator.onnx` and `verifier.onnx` with cards.
 
     Their checkpoints are in the folder as well, and the same call goes on from them. `tell` gets steps done, all steps
     and what is trained. Returns both cards. Raises MnistryError.
     """
+    tell = tell or (lambda *_: None)
     folder.mkdir(parents=True, exist_ok=True)
     sources = partial(SceneMaker.training, strokes=run.strokes, writers=run.writers)
     settings = LocatorSettings(
         steps=run.steps, bfloat16=bfloat16, seed=run.seed, every=min(EVERY, run.steps), processes=1
     )
     model = train_locator(
-        sources,  # type: ignore[arg-type]  # a frozen Scene is read like the protocol's, never written
+        sources,
         settings,
         folder / "locator.npz",
         lambda told: tell(int(told["step"]), run.steps, "locator"),
@@ -94,7 +95,7 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell) -> dict
         every=min(EVERY, run.verifier_steps),
     )  # fmt: skip
     model = train_verifier(
-        partial(_candidate_scenes, run.strokes, run.writers),
+        partial(_candidate_scenes, sources),
         locator,
         settings,
         folder / "verifier.npz",
@@ -121,8 +122,8 @@ def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int
     return asdict(fit_trust(LearnedReader(locator, verifier, Reader(bundled())), scenes()))
 
 
-def _candidate_scenes(strokes: Path | None, writers: Path | None) -> CandidateScenes:
-    return CandidateScenes(SceneMaker.training(strokes=strokes, writers=writers))
+def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:
+    return CandidateScenes(sources())
 
 
 def _written(path: Path, data: bytes, run: LocatorRun) -> dict[str, Any]:

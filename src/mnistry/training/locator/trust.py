@@ -27,7 +27,7 @@ def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
 
 
 def answers(reader: LearnedReader, scenes: Iterable[SceneLike]) -> tuple[Opinions, NDArray[np.int64]]:
-    """What is said of all that `reader` finds in scenes, and what it is (n,), 0 to 12; what nobody can name is left out."""
+    """What is said of all that `reader` finds in scenes, and what it is, (n,), 0 to 12; what nobody can name is not."""
     heard: list[Opinions] = []
     labels: list[NDArray[np.int64]] = []
     for scene in scenes:

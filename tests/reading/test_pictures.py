@@ -14,8 +14,11 @@ import pytest
 from PIL import Image
 
 from conftest import draw_seven
+from mnistry.imaging.decode import PictureError, open_picture
 from mnistry.imaging.normalization import normalize
-from mnistry.reading.detection import PictureError, find_digits, open_picture, stroke_width, thickened
+from mnistry.reading.reader import Digit, Reader
+
+READER = Reader()
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -24,9 +27,14 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def find_digits(source: object) -> tuple[Digit, ...]:
+    return READER.read(source).digits  # type: ignore[arg-type]
+
+
 def one(source: object) -> np.ndarray:
-    (crop,) = find_digits(source)  # type: ignore[arg-type]
-    return crop.image.astype(int)
+    (digit,) = find_digits(source)
+    assert digit.digit == 7
+    return digit.image.astype(int)
 
 
 def alike(a: np.ndarray, b: np.ndarray, tolerance: float = 4.0) -> bool:
@@ -111,24 +119,6 @@ def test_any_size_will_do(seven: Image.Image, size: tuple[int, int]):
     assert alike(one(draw_seven(size=size)), one(seven), 8)
 
 
-@pytest.mark.parametrize("width", [1, 2, 5, 9])
-def test_the_width_of_strokes_is_measured(width: int):
-    line, ring = np.zeros((200, 200), np.float32), np.zeros((200, 200), np.float32)
-    line[20:180, 50 : 50 + width] = 1
-    y, x = np.mgrid[-100:100, -100:100]
-    ring[abs(np.hypot(x, y) - 70) < width / 2] = 1
-    assert stroke_width(line) == pytest.approx(width, rel=0.35)  # upright: its outline has no slanted step
-    assert stroke_width(ring) == pytest.approx(width, rel=0.25, abs=0.3)
-
-
-def test_thin_strokes_are_widened_to_what_the_model_knows_and_thick_ones_are_left_alone():
-    thin, thick = np.zeros((400, 300), np.float32), np.zeros((400, 300), np.float32)
-    thin[::, 150], thick[::, 120:160] = 1, 1
-    widened = thickened(thin)
-    assert stroke_width(widened) * 20 / max(widened.shape) >= 1.3
-    assert thickened(thick) is thick
-
-
 def test_the_box_is_in_the_pictures_own_pixels():
     picture = np.full((3000, 4000), 250, np.uint8)
     picture[600:1800, 1000:1300] = 20
@@ -165,13 +155,14 @@ def test_noise_is_paper(seven: Image.Image):
     ids=["white", "black", "one pixel", "noise", "transparent"],
 )
 def test_no_ink_means_no_digit(blank: object):
-    assert find_digits(blank) == []  # type: ignore[arg-type]
+    assert find_digits(blank) == ()
 
 
 def test_a_digit_in_mnist_form_stays_as_it_is(few_digits: tuple[np.ndarray, np.ndarray]):
     images, _ = few_digits
     for image in images[::10]:
-        assert alike(one(image), normalize(image).astype(int), 10)  # these 8x8 enlargements are all soft edge
+        (digit,) = find_digits(image)
+        assert alike(digit.image.astype(int), normalize(image).astype(int), 10)  # 8x8 enlarged: all soft edge
 
 
 # --- What is no picture
@@ -234,7 +225,7 @@ def test_arrays_that_are_no_pictures_are_told(array: np.ndarray):
 @pytest.mark.parametrize("source", [None, 7, [1, 2], object()])
 def test_what_is_no_source_at_all_is_told(source: object):
     with pytest.raises(PictureError, match="a picture is a path, bytes, an open file, an array or a Pillow image, not"):
-        find_digits(source)  # type: ignore[arg-type]
+        find_digits(source)
 
 
 def test_a_huge_array_is_refused_before_it_is_converted():
