@@ -132,13 +132,19 @@ def forms(reader: Reader, shared: Path, _: int) -> Figures:
 
 
 def amounts(reader: Reader, shared: Path, few: int) -> Figures:
-    """Strips as on cheques, by validation writers on grounds that training has not."""
+    """Strips as on cheques, by validation writers on grounds that training has not: all of them, and those in which
+    every digit can be named (none is cut by the border, struck out or drowned)."""
     maker, random = _validation(shared), np.random.default_rng(2)
-    scenes = [maker.amounts(random) for _ in range(few)]
-    pairs = [(_label(scene), reader.read(scene.image).text) for scene in scenes]
-    for k, (label, text) in enumerate(pairs):
+    every, clear = [], []
+    for k in range(few):
+        scene = maker.amounts(random)
+        label, text = _label(scene), reader.read(scene.image).text
         _tell(f"amount {k}", label, text)
-    return {f"amounts_{key}": value for key, value in _strings(pairs).items()}
+        every.append((label, text))
+        if label and not len(scene.ignore):
+            clear.append((label, text))
+    figures = {f"amounts_{key}": value for key, value in _strings(clear).items()}
+    return figures | {f"amounts_all_{key}": value for key, value in _strings(every).items()}
 
 
 def scenes(reader: Reader, shared: Path, few: int) -> Figures:

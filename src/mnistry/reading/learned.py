@@ -24,12 +24,13 @@ FOREIGN = 4.0  # times as much counts the word of a recogniser that the trust wa
 class Trust:
     """What each answer counts, fitted on validation scenes (`mnistry.training.locator.trust`), and what is told.
 
-    `stands` weighs 1 and the logits that something stands there: the locator's and the verifier's. `digit` weighs 1
+    `stands` weighs 1, the logits that something stands there, the locator's and the verifier's, and how many octaves it
+    is smaller or larger than what else stands in the picture. `digit` weighs 1
     and the logits that it is a digit: the locator's, the verifier's and the recogniser's. `labels` are the exponents
     of the probabilities of the ten digits: the locator's, the verifier's and the recogniser's.
     """
 
-    stands: tuple[float, ...] = (0.0, 0.3, 1.0)
+    stands: tuple[float, ...] = (0.0, 0.3, 1.0, 0.0)
     digit: tuple[float, ...] = (0.0, 0.2, 0.8, 0.3)
     labels: tuple[float, ...] = (0.2, 0.5, 0.4)
     told: float = 0.5  # the probability from which on a digit is told, and not ?
@@ -42,9 +43,10 @@ class Trust:
 
 @dataclass(frozen=True)
 class Opinions:
-    """Of n candidates: the locator's `sure` (n,) and `classes` (n, 11), the verifier's `verified` (n, 13), the
-    recogniser's `proba` (n, 10) and `is_digit` (n,)."""
+    """Of n candidates: `octaves` (n,), see `octaves_off`, the locator's `sure` (n,) and `classes` (n, 11), the
+    verifier's `verified` (n, 13), the recogniser's `proba` (n, 10) and `is_digit` (n,)."""
 
+    octaves: Floats
     sure: Floats
     classes: Floats
     verified: Floats
@@ -52,9 +54,20 @@ class Opinions:
     is_digit: Floats
 
 
-def stands(trust: Trust, sure: Floats, verified: Floats) -> Floats:
+def stands(trust: Trust, octaves: Floats, sure: Floats, verified: Floats) -> Floats:
     """The probability (n,) that a digit or another sign stands at a candidate's place."""
-    return _logistic(trust.stands, logit(sure), logit(1 - verified[:, NOTHING]))
+    return _logistic(trust.stands, logit(sure), logit(1 - verified[:, NOTHING]), -octaves)
+
+
+def octaves_off(boxes: Floats, sure: Floats, verified: Floats) -> Floats:
+    """How many times each of boxes (n, 4) is half or twice as large as what stands in the picture for the most part."""
+    if not len(boxes):
+        return np.zeros(0, np.float32)
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    order = np.argsort(sizes)
+    weight = np.cumsum((sizes * sure * (1 - verified[:, NOTHING]))[order])
+    usual = sizes[order][np.searchsorted(weight, weight[-1] / 2)]
+    return np.asarray(np.abs(np.log2(sizes / usual)), np.float32)
 
 
 def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
@@ -62,7 +75,7 @@ def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
 
     The sum of both is below 1 by the probability that nothing stands there, or a mark of a number.
     """
-    there = stands(trust, heard.sure, heard.verified)
+    there = stands(trust, heard.octaves, heard.sure, heard.verified)
     digits = _logistic(trust.digit, *digit_logits(heard))
     mixed = label_logits(heard) @ np.array(trust.labels, np.float32)
     mixed = np.exp(mixed - mixed.max(axis=1, keepdims=True))
@@ -142,11 +155,13 @@ class LearnedReader:
         seen = self.locator.look(picture)
         found = candidates(seen)
         verified = self.verifier.answers([one.view for one in seen], found.boxes, found.best)
-        kept = apart(found.boxes, stands(self.trust, found.sure, verified))
-        found = found.chosen(kept)
+        there = stands(self.trust, octaves_off(found.boxes, found.sure, verified), found.sure, verified)
+        kept = apart(found.boxes, there)
+        found, verified = found.chosen(kept), verified[kept]
         forms = images(seen, found.boxes, found.best)
-        proba, is_digit = self.model.answers(forms)
-        return Found(found, Opinions(found.sure, found.classes, verified[kept], proba, is_digit), forms)
+        octaves = octaves_off(found.boxes, found.sure, verified)
+        heard = Opinions(octaves, found.sure, found.classes, verified, *self.model.answers(forms))
+        return Found(found, heard, forms)
 
     def _laid_out(self, found: Found, joint: Floats, shown: NDArray[np.intp], scale: NDArray[np.float64]) -> Reading:
         lines = [[int(shown[place]) for place in row] for row in rows(found.candidates.boxes[shown])]

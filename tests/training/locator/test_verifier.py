@@ -9,7 +9,7 @@ from PIL import Image
 
 from mnistry.data.scenes import Scene, SceneMaker
 from mnistry.models.locator.verifier import MARK, NOTHING, SIGN, verifier_network
-from mnistry.reading.learned import Opinions, Trust, combined
+from mnistry.reading.learned import Opinions, Trust, combined, octaves_off
 from mnistry.reading.recognizer import bundled
 from mnistry.reading.verifier import Verifier
 from mnistry.reading.views import view
@@ -35,7 +35,7 @@ def test_candidates_are_named_by_what_they_lie_on():
         boxes=[(10, 10, 20, 30)], signs=[(50, 10, 20, 30)], marks=[(75, 10, 15, 30)], ignore=[(10, 60, 20, 30)]
     )
     boxes = np.array([
-        (11, 9, 31, 40), (50, 10, 70, 40), (75, 10, 90, 40), (12, 62, 28, 88), (60, 60, 80, 90), (14, 10, 30, 24),
+        (11, 9, 31, 40), (50, 10, 70, 40), (75, 10, 90, 40), (12, 62, 28, 88), (60, 60, 80, 90), (10, 10, 30, 32),
     ], np.float32)  # fmt: skip
     labels, known = labelled(boxes, known_answers)
     assert labels[known].tolist() == [3, SIGN, MARK, NOTHING]
@@ -90,7 +90,7 @@ def heard(label: int, sure: float, agreed: float) -> Opinions:
     classes[0, min(label, 10)] = agreed
     proba = np.full((1, 10), 0.1, np.float32) if label > 9 else classes[:, :10] / classes[:, :10].sum()
     is_digit = np.array([agreed if label < 10 else 1 - agreed], np.float32)
-    return Opinions(np.array([sure], np.float32), classes, verified, proba, is_digit)
+    return Opinions(np.zeros(1, np.float32), np.array([sure], np.float32), classes, verified, proba, is_digit)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,15 @@ def test_digits_are_told_signs_shown_marks_and_nothing_left_out(label: int, told
     assert bool(joint.max() + other[0] >= trust.shown) == shown
     assert 0 <= joint.sum() <= 1
     assert joint.max() + other[0] <= 1 + 1e-6
+
+
+def test_a_speck_beside_a_large_digit_is_octaves_off():
+    boxes = np.array([(0, 0, 100, 200), (150, 10, 160, 35), (120, 0, 200, 190)], np.float32)
+    verified = np.full((3, 13), 0.05, np.float32)
+    off = octaves_off(boxes, np.array([0.9, 0.6, 0.9], np.float32), verified)
+    assert np.allclose(off, (0, 3, 0), atol=0.1)
+    assert octaves_off(boxes[1:2], np.ones(1, np.float32), verified[1:2]) == 0
+    assert octaves_off(boxes[:0], np.ones(0, np.float32), verified[:0]).shape == (0,)
 
 
 def test_the_fit_finds_the_weights_that_made_the_answers():

@@ -11,15 +11,14 @@ from PIL import Image
 
 from mnistry.models.locator.targets import SceneLike
 from mnistry.models.locator.verifier import MARK, NOTHING, SIGN, SPREAD
-from mnistry.reading.locate import BEST, Locator, agreed, grown, overlaps
+from mnistry.reading.locate import BEST, Locator, agreed, overlaps
 from mnistry.reading.views import View, scales, view
 from mnistry.training.locator.onnx import crops_onnx
 
 FINE = 0.35  # share of the scenes that are looked at enlarged, too, which takes most of the time
 LARGER = 0.06  # share of the scenes that are made larger, as a photograph's digits are
 MOST = 12  # candidates of one scene, so that a page full of digits counts no more than another
-SPARE = 0.12  # of a box's size that it is grown by before it is compared: a thin 1 may be a pixel off
-RIGHT, WRONG = 0.55, 0.35  # overlap from which on a candidate is what stands there; below which it is not
+RIGHT, WRONG = 0.6, 0.4  # overlap from which on a candidate is what stands there; below which it is not
 IGNORED = 0.3  # share of a candidate that may lie on what nobody can name
 
 Floats = NDArray[np.float32]
@@ -76,7 +75,7 @@ def labelled(boxes: Floats, scene: SceneLike) -> tuple[NDArray[np.int64], NDArra
     labels, known = np.full(len(boxes), NOTHING), np.ones(len(boxes), bool)
     right = np.zeros(len(boxes), bool)
     if len(truth):
-        same, _ = overlaps(grown(boxes, SPARE), grown(truth, SPARE))
+        same, _ = overlaps(_squares(boxes), _squares(truth))
         most = same.max(axis=1)
         right, known = most >= RIGHT, (most >= RIGHT) | (most < WRONG)
         labels[right] = classes[same.argmax(axis=1)[right]]
@@ -84,6 +83,12 @@ def labelled(boxes: Floats, scene: SceneLike) -> tuple[NDArray[np.int64], NDArra
         _, inside = overlaps(boxes, _corners(scene.ignore))
         known &= right | (inside.max(axis=1) < IGNORED)
     return labels, known
+
+
+def _squares(boxes: Floats) -> Floats:
+    """The squares around boxes, which crops are cut from: how wide a thin 1 is does not count."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
 
 
 def _corners(boxes: Floats) -> Floats:

@@ -84,6 +84,7 @@ def train_verifier(
     settings: LocatorSettings,
     checkpoint: Path,
     tell: Tell = lambda _: None,
+    start: Path | None = None,
 ) -> Any:
     """Train a verifier on what `locator`, an ONNX file's bytes, finds in scenes of `maker()`; see `train_locator`."""
     keras = load_keras()
@@ -95,7 +96,7 @@ def train_verifier(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    step = _started(model, checkpoint, None)
+    step = _started(model, checkpoint, start)
     with _feed(_make_crops, (maker, locator), settings, step) as made:
         _fit(model, _drawn(made, settings, step), settings, step, checkpoint, tell)
     return model

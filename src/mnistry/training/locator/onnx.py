@@ -220,9 +220,11 @@ def _write_crops(graph: Graph) -> tuple[str, str]:
         """`share` times the longer side around the middle, seen `fine` times finer and averaged."""
         many = verifier.SIDE * fine
         along = (np.arange(many) + 0.5) / many - 0.5
-        grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(1, -1, 2) * share  # x, y
+        grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(1, -1, 2)  # x, y; exact in half the space
+        places = graph.add("Cast", graph.constant(grid, np.float16), to=TensorProto.FLOAT)
         axis = graph.constant([1], np.int64)
-        reach = graph.add("Mul", graph.add("Unsqueeze", longer, axis), graph.constant(grid))
+        side = graph.add("Unsqueeze", graph.add("Mul", longer, graph.constant(share)), axis)
+        reach = graph.add("Mul", side, places)
         places = graph.add("Add", reach, graph.add("Unsqueeze", middle, axis))  # [k, many * many, 2] in pixels
         places = graph.add("Div", graph.add("Mul", places, graph.constant(2)), size)
         places = graph.add("Sub", places, graph.constant(1))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ KINDS = {  # weights of the kinds of scenes for the verifier: more of what stand
     "mixed": 0.07, "scattered": 0.03, "clutter": 0.16, "huge": 0.02, "empty": 0.05,
 }  # fmt: skip
 LARGER = 0.05  # share of its scenes that are made two or three times as large
+FITTED_LARGER = 0.25  # the same of the scenes that the trust is fitted on: people's pictures are seldom small
 SIDE = 128  # pixels of a scene
 SCENES = 1500  # of validation writers, that the trust is fitted on
 EVERY = 200  # steps from checkpoint to checkpoint
@@ -59,13 +60,15 @@ class CandidateScenes:
     """Makes the scenes that the verifier learns from."""
 
     maker: SceneMaker
+    kinds: Mapping[str, float] = field(default_factory=lambda: KINDS)
+    larger: float = LARGER
 
     def scene(self, random: np.random.Generator) -> Scene:
         """One scene of 128x128, or larger."""
-        weights = np.array(list(KINDS.values()))
-        kind = list(KINDS)[int(random.choice(len(weights), p=weights / weights.sum()))]
+        weights = np.array(list(self.kinds.values()))
+        kind = list(self.kinds)[int(random.choice(len(weights), p=weights / weights.sum()))]
         scene = self.maker.scene(random, SIDE, SIDE, kind)
-        if random.random() >= LARGER:
+        if random.random() >= self.larger:
             return scene
         factor = int(random.integers(2, 4))
         return enlarged(scene, factor, factor * SIDE, factor * SIDE, cv2.INTER_CUBIC)
@@ -111,12 +114,14 @@ def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int
     maker = SceneMaker.validation(strokes=run.strokes, writers=run.writers)
     strangers = [crowd for crowd in maker.crowds if crowd.name != "mnist"]  # the recogniser has learnt MNIST's writers
     kinds = {kind: weight for kind, weight in KINDS.items() if kind != "mnist"}
-    weights, random = np.array(list(kinds.values())), np.random.default_rng(run.seed)
+    some, random = (
+        CandidateScenes(replace(maker, crowds=strangers), kinds, FITTED_LARGER),
+        np.random.default_rng(run.seed),
+    )
 
     def scenes() -> Iterator[Scene]:
         for done in range(SCENES):
-            kind = list(kinds)[int(random.choice(len(weights), p=weights / weights.sum()))]
-            yield replace(maker, crowds=strangers).scene(random, SIDE, SIDE, kind)
+            yield some.scene(random)
             tell(done + 1)
 
     return asdict(fit_trust(LearnedReader(locator, verifier, Reader(bundled())), scenes()))

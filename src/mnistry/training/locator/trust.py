@@ -19,7 +19,8 @@ Floats = NDArray[np.float32]
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
     """The trust that makes the true answers to what `reader` finds in these scenes most probable."""
     heard, labels = answers(reader, scenes)
-    stands = _logistic((logit(heard.sure), logit(1 - heard.verified[:, NOTHING])), labels != NOTHING)
+    features = logit(heard.sure), logit(1 - heard.verified[:, NOTHING]), -heard.octaves
+    stands = _logistic(features, labels != NOTHING)
     there, digits = np.flatnonzero(labels != NOTHING), np.flatnonzero(labels < SIGN)
     digit = _logistic([one[there] for one in digit_logits(heard)], labels[there] < SIGN)
     exponents = _exponents(label_logits(heard)[digits], labels[digits])
