@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry import Reader, load
+from mnistry.data.drawing.clutter import CYRILLIC, GREEK
+from mnistry.data.drawing.clutter import _glyph as glyph
+from mnistry.data.drawing.marks import Pen
+from mnistry.data.drawing.marks import draw as draw_shape
 from mnistry.data.scenes import KINDS, Scene, SceneMaker
 from mnistry.data.writers import optdigits, semeion, unipen
 from mnistry.reading.batch import edit_distance
@@ -27,6 +31,7 @@ from mnistry.reading.batch import edit_distance
 Rows = list[dict[str, str]]
 Figures = dict[str, object]
 ROW = "\n"
+CAPITALS = "ABCDEFGHJKLMNPQRTUVWXY"  # without I, O, S and Z, which are shaped like digits
 
 
 def main() -> None:
@@ -114,6 +119,33 @@ def nondigits(reader: Reader, shared: Path, _: int) -> Figures:
     texts = [reader.read(shared / "pictures" / row["file"]).text for row in _manifest(shared, "nondigit")]
     print(texts)
     return {"nondigits_refused": _share(sum(not any(sign.isdigit() for sign in text) for text in texts), len(texts))}
+
+
+def letters(reader: Reader, _: Path, few: int) -> Figures:
+    """Letters drawn by pens along the middle lines of fonts that training has not: the share with no digit read."""
+    random, refused = np.random.default_rng(4), defaultdict(list)
+    for letter in CAPITALS + GREEK + CYRILLIC:
+        for _ in range(min(40, few) if letter in CAPITALS else min(10, few)):
+            font = str(random.choice(["DejaVuSerif", "STIXGeneral"]))
+            shape = glyph(letter, font, True)
+            if shape is None:
+                continue
+            size, canvas = random.uniform(60, 160), np.full((240, 240), 255, np.uint8)
+            lean = np.array([(1.0, -random.normal(0, 0.15)), (0.0, 1.0)])
+            pen = Pen(size * random.uniform(0.03, 0.12))
+            tile = draw_shape(shape, size * lean, (120.0, 120 + size / 2), pen, random, 0.04)
+            high, wide = tile.alpha.shape
+            part = canvas[tile.top : tile.top + high, tile.left : tile.left + wide]
+            part[:] = np.rint(255 - 235 * tile.alpha[: part.shape[0], : part.shape[1]])
+            text = reader.read(canvas).text
+            refused[letter].append(not any(map(str.isdigit, text)))
+    groups = {"capitals": CAPITALS, "greek": GREEK, "cyrillic": CYRILLIC, "A": "A", "H": "H"}
+    figures: Figures = {}
+    for name, alphabet in groups.items():
+        told = [good for letter in alphabet for good in refused[letter]]
+        figures[f"letters_{name}_refused"] = _share(sum(told), len(told))
+    worst = sorted(refused, key=lambda letter: np.mean(refused[letter]))[:8]
+    return figures | {"letters_worst": {letter: round(float(np.mean(refused[letter])), 2) for letter in worst}}
 
 
 def forms(reader: Reader, shared: Path, _: int) -> Figures:
@@ -216,7 +248,7 @@ def mnist(reader: Reader, _: Path, few: int) -> Figures:
 
 
 MEASURES: dict[str, Callable[[Reader, Path, int], Figures]] = {
-    "singles": singles, "cropped": cropped, "strings": strings, "nondigits": nondigits, "forms": forms,
+    "singles": singles, "cropped": cropped, "strings": strings, "nondigits": nondigits, "letters": letters, "forms": forms,
     "scenes": scenes, "amounts": amounts, "strokes": strokes, "writers": writers, "mnist": mnist,
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 LEAST = 1e-3  # and greatest: what no answer is surer of
 FLOOR = 1e-6  # of a probability whose logarithm is taken
-FOREIGN = 4.0  # times as much counts the word of a recogniser that the trust was not fitted with
+BACK = 0.25  # of what the locator and the verifier count as to which digit it is, before a model of the user's
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Trust:
     shown: float = 0.5  # the probability of a sign or a digit from which on it is told as ? at least
 
     def in_another_model(self) -> "Trust":
-        """The same for another recogniser: which digit it is, that says before all others."""
-        return replace(self, labels=(*self.labels[:2], FOREIGN * self.labels[2]))
+        """The same for another recogniser: which digit it is, that says before the others."""
+        return replace(self, labels=(BACK * self.labels[0], BACK * self.labels[1], 1.0))
 
 
 @dataclass(frozen=True)
