@@ -248,7 +248,8 @@ def mnist(reader: Reader, _: Path, few: int) -> Figures:
 
 
 MEASURES: dict[str, Callable[[Reader, Path, int], Figures]] = {
-    "singles": singles, "cropped": cropped, "strings": strings, "nondigits": nondigits, "letters": letters, "forms": forms,
+    "singles": singles, "cropped": cropped, "strings": strings, "nondigits": nondigits, "letters": letters,
+    "forms": forms,
     "scenes": scenes, "amounts": amounts, "strokes": strokes, "writers": writers, "mnist": mnist,
 }  # fmt: skip
 

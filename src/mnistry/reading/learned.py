@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnistry.reading.context import context
 from mnistry.reading.layout import Box, Digit, Reading, rows
 from mnistry.reading.locate import Candidates, Locator, apart, candidates, images
 from mnistry.reading.recognizer import Recognizer
@@ -17,6 +18,7 @@ Floats = NDArray[np.float32]
 
 LEAST = 1e-3  # and greatest: what no answer is surer of
 FLOOR = 1e-6  # of a probability whose logarithm is taken
+ASKED = 4.0  # times as often as in drawn scenes a picture of people holds something, where all say nothing
 BACK = 0.25  # of what the locator and the verifier count as to which digit it is, before a model of the user's
 
 
@@ -24,13 +26,13 @@ BACK = 0.25  # of what the locator and the verifier count as to which digit it i
 class Trust:
     """What each answer counts, fitted on validation scenes (`mnistry.training.locator.trust`), and what is told.
 
-    `stands` weighs 1, the logits that something stands there, the locator's and the verifier's, and how many octaves it
-    is smaller or larger than what else stands in the picture. `digit` weighs 1
+    `stands` weighs 1, the logits that something stands there, the locator's and the verifier's, and how it fits what
+    else stands in the picture (`context`). `digit` weighs 1
     and the logits that it is a digit: the locator's, the verifier's and the recogniser's. `labels` are the exponents
     of the probabilities of the ten digits: the locator's, the verifier's and the recogniser's.
     """
 
-    stands: tuple[float, ...] = (0.0, 0.3, 1.0, 0.0)
+    stands: tuple[float, ...] = (0.0, 0.3, 1.0, 0.0, 0.0, 0.0)
     digit: tuple[float, ...] = (0.0, 0.2, 0.8, 0.3)
     labels: tuple[float, ...] = (0.2, 0.5, 0.4)
     told: float = 0.5  # the probability from which on a digit is told, and not ?
@@ -43,10 +45,10 @@ class Trust:
 
 @dataclass(frozen=True)
 class Opinions:
-    """Of n candidates: `octaves` (n,), see `octaves_off`, the locator's `sure` (n,) and `classes` (n, 11), the
-    verifier's `verified` (n, 13), the recogniser's `proba` (n, 10) and `is_digit` (n,)."""
+    """Of n candidates: their `context` (n, 3), the locator's `sure` (n,) and `classes` (n, 11), the verifier's
+    `verified` (n, 13), the recogniser's `proba` (n, 10) and `is_digit` (n,)."""
 
-    octaves: Floats
+    context: Floats
     sure: Floats
     classes: Floats
     verified: Floats
@@ -54,20 +56,14 @@ class Opinions:
     is_digit: Floats
 
 
-def stands(trust: Trust, octaves: Floats, sure: Floats, verified: Floats) -> Floats:
-    """The probability (n,) that a digit or another sign stands at a candidate's place."""
-    return _logistic(trust.stands, logit(sure), logit(1 - verified[:, NOTHING]), -octaves)
+def stands(trust: Trust, around: Floats, sure: Floats, verified: Floats) -> Floats:
+    """The probability (n,) that a digit or another sign stands at a candidate's place, in this context (n, 3)."""
+    return _logistic(trust.stands, *stands_logits(around, sure, verified))
 
 
-def octaves_off(boxes: Floats, sure: Floats, verified: Floats) -> Floats:
-    """How many times each of boxes (n, 4) is half or twice as large as what stands in the picture for the most part."""
-    if not len(boxes):
-        return np.zeros(0, np.float32)
-    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    order = np.argsort(sizes)
-    weight = np.cumsum((sizes * sure * (1 - verified[:, NOTHING]))[order])
-    usual = sizes[order][np.searchsorted(weight, weight[-1] / 2)]
-    return np.asarray(np.abs(np.log2(sizes / usual)), np.float32)
+def stands_logits(around: Floats, sure: Floats, verified: Floats) -> tuple[Floats, ...]:
+    """What `stands` weighs."""
+    return logit(sure), logit(1 - verified[:, NOTHING]), *around.T
 
 
 def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
@@ -75,7 +71,7 @@ def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
 
     The sum of both is below 1 by the probability that nothing stands there, or a mark of a number.
     """
-    there = stands(trust, heard.octaves, heard.sure, heard.verified)
+    there = stands(trust, heard.context, heard.sure, heard.verified)
     digits = _logistic(trust.digit, *digit_logits(heard))
     mixed = label_logits(heard) @ np.array(trust.labels, np.float32)
     mixed = np.exp(mixed - mixed.max(axis=1, keepdims=True))
@@ -83,6 +79,14 @@ def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
     mark = heard.verified[:, MARK] / (heard.verified[:, SIGN] + heard.verified[:, MARK] + FLOOR)
     joint = (there * digits)[:, None] * mixed
     return joint, there * (1 - (1 - digits) * mark) - joint.max(axis=1)
+
+
+def _asked(joint: Floats) -> Floats:
+    """The same where nothing is shown, with better odds for the best: people seldom show a picture of nothing."""
+    best = int(joint.max(axis=1).argmax())
+    raised = joint.copy()
+    raised[best] *= ASKED / (1 + (ASKED - 1) * joint[best].max())
+    return raised
 
 
 def digit_logits(heard: Opinions) -> tuple[Floats, Floats, Floats]:
@@ -146,22 +150,28 @@ class LearnedReader:
         if not len(found.images):
             return Reading("", (), "no ink found")
         joint, other = combined(self.trust, found.heard)
-        shown = np.flatnonzero((joint.max(axis=1) >= self.trust.told) | (joint.max(axis=1) + other >= self.trust.shown))
-        scale = np.array(size * 2) / np.array(picture.size * 2)
-        return self._laid_out(found, joint, shown, scale)
+        shown = self._shown(joint, other)
+        if not len(shown):
+            joint = _asked(joint)
+            shown = self._shown(joint, other)
+        return self._laid_out(found, joint, shown, np.array(size * 2) / np.array(picture.size * 2))
 
     def find(self, picture: Image.Image) -> Found:
         """What may stand in an RGB picture, each place once, in no order."""
         seen = self.locator.look(picture)
         found = candidates(seen)
         verified = self.verifier.answers([one.view for one in seen], found.boxes, found.best)
-        there = stands(self.trust, octaves_off(found.boxes, found.sure, verified), found.sure, verified)
-        kept = apart(found.boxes, there)
+        around = context(found.boxes, found.sure * (1 - verified[:, NOTHING]))
+        kept = apart(found.boxes, stands(self.trust, around, found.sure, verified))
         found, verified = found.chosen(kept), verified[kept]
         forms = images(seen, found.boxes, found.best)
-        octaves = octaves_off(found.boxes, found.sure, verified)
-        heard = Opinions(octaves, found.sure, found.classes, verified, *self.model.answers(forms))
+        around = context(found.boxes, found.sure * (1 - verified[:, NOTHING]))
+        heard = Opinions(around, found.sure, found.classes, verified, *self.model.answers(forms))
         return Found(found, heard, forms)
+
+    def _shown(self, joint: Floats, other: Floats) -> NDArray[np.intp]:
+        best = joint.max(axis=1)
+        return np.flatnonzero((best >= self.trust.told) | (best + other >= self.trust.shown))
 
     def _laid_out(self, found: Found, joint: Floats, shown: NDArray[np.intp], scale: NDArray[np.float64]) -> Reading:
         lines = [[int(shown[place]) for place in row] for row in rows(found.candidates.boxes[shown])]

@@ -9,7 +9,8 @@ from PIL import Image
 
 from mnistry.data.scenes import Scene, SceneMaker
 from mnistry.models.locator.verifier import MARK, NOTHING, SIGN, verifier_network
-from mnistry.reading.learned import Opinions, Trust, combined, octaves_off
+from mnistry.reading.context import context
+from mnistry.reading.learned import Opinions, Trust, combined
 from mnistry.reading.recognizer import bundled
 from mnistry.reading.verifier import Verifier
 from mnistry.reading.views import view
@@ -90,7 +91,7 @@ def heard(label: int, sure: float, agreed: float) -> Opinions:
     classes[0, min(label, 10)] = agreed
     proba = np.full((1, 10), 0.1, np.float32) if label > 9 else classes[:, :10] / classes[:, :10].sum()
     is_digit = np.array([agreed if label < 10 else 1 - agreed], np.float32)
-    return Opinions(np.zeros(1, np.float32), np.array([sure], np.float32), classes, verified, proba, is_digit)
+    return Opinions(np.zeros((1, 3), np.float32), np.array([sure], np.float32), classes, verified, proba, is_digit)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,14 @@ def test_digits_are_told_signs_shown_marks_and_nothing_left_out(label: int, told
     assert joint.max() + other[0] <= 1 + 1e-6
 
 
-def test_a_speck_beside_a_large_digit_is_octaves_off():
-    boxes = np.array([(0, 0, 100, 200), (150, 10, 160, 35), (120, 0, 200, 190)], np.float32)
-    verified = np.full((3, 13), 0.05, np.float32)
-    off = octaves_off(boxes, np.array([0.9, 0.6, 0.9], np.float32), verified)
-    assert np.allclose(off, (0, 3, 0), atol=0.1)
-    assert octaves_off(boxes[1:2], np.ones(1, np.float32), verified[1:2]) == 0
-    assert octaves_off(boxes[:0], np.ones(0, np.float32), verified[:0]).shape == (0,)
+def test_a_candidate_is_seen_among_the_others():
+    boxes = np.array([(0, 0, 100, 200), (250, 10, 260, 35), (120, 0, 200, 190)], np.float32)
+    octaves, beside, alone = context(boxes, np.array([0.9, 0.6, 0.8], np.float32)).T
+    assert np.allclose(octaves, (0, -3, 0), atol=0.1)  # a speck is small beside large digits
+    assert np.allclose(beside, (0.8 * 0.95, 0.9 * 25 / 200, 0.9 * 0.95), atol=0.02)  # both large ones stand in a row
+    assert np.allclose(alone, (0.2, 0.1, 0.1))
+    assert context(boxes[1:2], np.ones(1, np.float32)).tolist() == [[0, 0, 1]]
+    assert context(boxes[:0], np.ones(0, np.float32)).shape == (0, 3)
 
 
 def test_the_fit_finds_the_weights_that_made_the_answers():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mnistry.models.locator.targets import SceneLike
 from mnistry.models.locator.verifier import NOTHING, SIGN
-from mnistry.reading.learned import LearnedReader, Opinions, Trust, digit_logits, label_logits, logit
+from mnistry.reading.learned import LearnedReader, Opinions, Trust, digit_logits, label_logits, stands_logits
 from mnistry.training.locator.crops import labelled
 
 Floats = NDArray[np.float32]
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
     """The trust that makes the true answers to what `reader` finds in these scenes most probable."""
     heard, labels = answers(reader, scenes)
-    features = logit(heard.sure), logit(1 - heard.verified[:, NOTHING]), -heard.octaves
+    features = stands_logits(heard.context, heard.sure, heard.verified)
     stands = _logistic(features, labels != NOTHING)
     there, digits = np.flatnonzero(labels != NOTHING), np.flatnonzero(labels < SIGN)
     digit = _logistic([one[there] for one in digit_logits(heard)], labels[there] < SIGN)
