@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry.imaging.normalization import normalize
-from mnistry.reading.sessions import session
+from mnistry.reading.recognizer import session
 from mnistry.reading.views import View, scales, view
 
 Floats = NDArray[np.float32]

@@ -102,14 +102,8 @@ class Recognizer:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime  # 0.1 s and 45 MB, so not before it is needed
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong with a model is said below, in one sentence
-        options.intra_op_num_threads = 1  # one small digit is faster without a thread pool
-        options.inter_op_num_threads = 1
         try:
-            return onnxruntime.InferenceSession(self._bytes, options, providers=["CPUExecutionProvider"])
+            return session(self._bytes, 1)  # one small digit is faster without a thread pool
         except Exception as problem:  # onnxruntime raises several classes without a common base
             raise MnistryError(f"The model is no ONNX file that can be run: {str(problem)[:200]}") from problem
 
@@ -118,6 +112,18 @@ def model_card(name: str = "reader") -> dict[str, Any]:
     """The card of a model that comes with the package, `reader` or `locator`: data, recipe, figures, limits."""
     card: dict[str, Any] = json.loads(_file(f"{name}.json").decode())
     return card
+
+
+def session(model: bytes, threads: int) -> Any:
+    """An ONNX file in ONNX Runtime, with so many threads, 0: as many as there are cores; for use beside other work."""
+    import onnxruntime  # 0.1 s and 45 MB, so not before it is needed
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong with a model is said by us, in one sentence
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def bundled(name: str = "reader") -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.reading.sessions import session
+from mnistry.reading.recognizer import session
 from mnistry.reading.views import View
 
 Floats = NDArray[np.float32]

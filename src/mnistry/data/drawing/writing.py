@@ -13,6 +13,7 @@ from mnistry.data.writers import Hand, some_digit
 SMALLEST, LARGEST = 12, 110  # pixels of a digit's height
 FINE = 0.06  # of a digit's height: a pen so fine draws MNIST's digits by their middle lines
 LETTER = -1  # the label of what is no digit
+PLAIN = 0.15  # share of the 1s that are one straight stroke
 STRUCK_OUT = 0.004  # share of the digits that their writer crossed out
 
 
@@ -70,7 +71,10 @@ class Writing:
         return replace(self, bend=float(random.choice((0.0, 0.06, 0.12))), wide=wide, pen=pen)
 
     def shape(self, label: int, random: Generator) -> Shape:
-        """A digit of this person's, or of somebody's who wrote such a one."""
+        """A digit of this person's, or of somebody's who wrote such a one; or a 1 of one plain stroke."""
+        if label == 1 and random.random() < PLAIN:
+            bend, top = random.normal(0, 0.02), random.normal(0, 0.04)
+            return Strokes((np.array([(top, -1), (bend, -0.5), (0, 0)], np.float32),))
         fine = not self.pen.natural and not self.pen.hollow and self.pen.width < FINE * self.size
         return some_digit(self.hands, self.hand, label, random, fine)
 
