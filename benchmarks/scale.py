@@ -4,8 +4,8 @@ Pictures are made on the way, a thousand at a time, into a tar file or folder th
 scikit-learn's digits, enlarged, in any greys, each different from all others. What is measured, once on each number of
 cores (the process is held to them; a process reads on each):
 
-* pictures a second, of all and of the first and last fifth: linear time; and the processor's milliseconds a picture,
-  which other programs on the machine change less;
+* pictures a second, and the processor's milliseconds a picture, of all and of the first and last fifth: linear time.
+  Other programs on the machine change the processor's time less than that of the clock;
 * the memory of all processes after a fifth and at the end: constant memory;
 * that every answer is there, in order, and how many are right;
 * then the same work is killed K times (kill -9) and begun again: each goes on after the answers that stand in the file,
@@ -20,7 +20,6 @@ import io
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -106,10 +105,9 @@ def read(answers: Path, n: int, cores: int, kind: str) -> None:
             number, text = int(Path(result.file).stem), result.reading.text if result.reading else result.error
             file.write(json.dumps({"picture": number, "text": text}) + "\n")
             if k in marks:
-                seconds = time.perf_counter() - begun
-                print(json.dumps({"n": k, "seconds": seconds, "making": shards.seconds, "mb": memory()}), flush=True)
-    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps({"processor": own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime}))
+                seconds, (processor, mb) = time.perf_counter() - begun, taken()
+                told = {"n": k, "seconds": seconds, "making": shards.seconds, "processor": processor, "mb": mb}
+                print(json.dumps(told), flush=True)
 
 
 def keep_whole_lines(path: Path) -> int:
@@ -125,17 +123,18 @@ def keep_whole_lines(path: Path) -> int:
     return lines
 
 
-def memory() -> float:
-    """The memory of this process and those that it has started, in MB."""
-    own, total = os.getpid(), 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+def taken() -> tuple[float, float]:
+    """The processor's seconds and the memory in MB of this process and those that it has started."""
+    own, ticks, pages = str(os.getpid()), 0, 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            told = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            told = stat.read_text().rpartition(")")[2].split()  # from the third field of proc(5) on
         except OSError:  # it has ended meanwhile
             continue
-        if own in (int(told["Pid"]), int(told["PPid"])):
-            total += int(told.get("VmRSS", "0 kB").split()[0])
-    return round(total / 1024, 1)
+        if own in (stat.parent.name, told[1]):
+            ticks += int(told[11]) + int(told[12])
+            pages += int(told[21])
+    return ticks / os.sysconf("SC_CLK_TCK"), round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def start(answers: Path, n: int, cores: int, kind: str) -> "subprocess.Popen[str]":
@@ -148,15 +147,18 @@ def measured(answers: Path, n: int, cores: int, kind: str) -> dict[str, Any]:
     """One whole reading."""
     process = start(answers, n, cores, kind)
     assert process.stdout is not None
-    *marks, end = [json.loads(line) for line in process.stdout]
+    marks = [json.loads(line) for line in process.stdout]
     assert process.wait() == 0
     first, before, last = marks[0], marks[-2], marks[-1]
+    fifth = last["n"] - before["n"], last["seconds"] - before["seconds"], last["processor"] - before["processor"]
     return {
         "pictures_a_second": round(n / last["seconds"], 1),
         "first_fifth": round(first["n"] / first["seconds"], 1),
-        "last_fifth": round((n - before["n"]) / (last["seconds"] - before["seconds"]), 1),
+        "last_fifth": round(fifth[0] / fifth[1], 1),
+        "processor_ms": round(1000 * last["processor"] / n, 2),
+        "first_fifth_processor_ms": round(1000 * first["processor"] / first["n"], 2),
+        "last_fifth_processor_ms": round(1000 * fifth[2] / fifth[0], 2),
         "making_share": round(last["making"] / last["seconds"], 3),
-        "processor_ms": round(1000 * end["processor"] / n, 2),
         "mb_after_a_fifth": first["mb"],
         "mb_at_the_end": last["mb"],
         "million_hours": round(1e6 / n * last["seconds"] / 3600, 2),
