@@ -25,7 +25,7 @@ def measured(path: Path = FILE) -> dict[str, Any]:
 def others() -> list[dict[str, Any]]:
     """What others have reached on MNIST: name, what it is, accuracy and deviation in percent, protocol and source.
 
-    `honest` is false where the figure was chosen by the test digits.
+    `honest` is false where the figure was chosen by the test digits, and `short` is the name in a drawing.
     """
     rows: list[dict[str, Any]] = json.loads(FILE.read_text("utf-8"))["others"]
     return rows
