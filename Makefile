@@ -11,7 +11,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: run test test-all test-slow lint format notebook notebook-open card build lock clean
+.PHONY: run reproduce test test-all test-slow lint format notebook notebook-open card build lock clean
 
 run: $(RUN)/report.html  ## learn, prove, show, read
 	$(BIN)/mnistry read --model $(RUN) examples/pictures/*
@@ -23,6 +23,9 @@ $(RUN)/manifest.json: | $(VENV)/ready
 
 $(RUN)/report.html: | $(RUN)/manifest.json
 	$(BIN)/mnistry report $(RUN)
+
+reproduce: $(VENV)/ready  ## train the whole table of docs/results.md anew (it says how long) and say which rows agree
+	$(BIN)/python benchmarks/reproduce.py
 
 test: $(VENV)/ready-to-test  ## the tests of minutes; those on the real MNIST where MNISTRY_DATA or ../shared/mnist has it
 	$(BIN)/python -m pytest -m "not slow"

@@ -224,6 +224,22 @@ def test_every_recipe_and_variable_is_named():
     assert all(f"| `{name}` |" in TRAINING for name in ("MNISTRY_HOME", "MNISTRY_DATA", "MNISTRY_OFFLINE"))
 
 
+def test_the_table_of_the_results_is_that_of_the_published_figures():
+    from mnistry.reports import published
+
+    table = published.measured()
+    shown = {}
+    for line in blocks(RESULTS, "text")[0].replace(",", "").splitlines():
+        words = line.replace("± ", "").split()
+        if words and words[0] in RECIPES and words[1] not in ("is", "cannot"):
+            shown[words[0]] = [float(word) for word in words[1:]]
+    keys = ("accuracy", "std", "runs", "loss", "calibration_error", "parameters", "kilobytes", "fit_seconds",
+            "microseconds")  # fmt: skip
+    assert shown == {row["recipe"]: [row[key] for key in keys if row[key] is not None] for row in table["rows"]}
+    assert table["date"] in RESULTS
+    assert table["machine"] in RESULTS
+
+
 def test_the_figures_of_the_readme_are_those_of_the_results():
     table = README.partition("## Results")[2].partition("## Limits")[0]
     figures = re.findall(r"\d+\.\d+ ± \d+\.\d+|\d+\.\d+|\d+(?= MB)", table)

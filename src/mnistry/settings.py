@@ -27,6 +27,7 @@ EXTRAS = {  # which extra of pyproject.toml brings a library; `train` brings all
 
 
 DRAFT = ".mnistry-part"  # how the names of unfinished files and folders end
+SHOWN = 60  # characters of a value in a sentence
 STALE = 24 * 3600  # seconds after which a draft is swept away where the system has no locks
 
 
@@ -60,6 +61,18 @@ class Settings:
     data: Path | None = None
     offline: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise MnistryError unless these are folders that a file system can have; text counts as a path."""
+        for name in ("home", "data"):
+            value = getattr(self, name)
+            if value is None and name == "data":
+                continue
+            if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+                raise MnistryError(f"The {name} of the settings is the path of a folder, not {shown(value)}.")
+            object.__setattr__(self, name, Path(value))
+        if not isinstance(self.offline, bool):
+            raise MnistryError(f"offline of the settings is True or False, not {shown(self.offline)}.")
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read MNISTRY_HOME, MNISTRY_DATA and MNISTRY_OFFLINE; raises MnistryError on a wrong value."""
@@ -80,6 +93,15 @@ class Settings:
     def runs(self) -> Path:
         """The folder of the finished runs."""
         return self.home / "runs"
+
+
+def shown(value: object) -> str:
+    """A value as a sentence shows it: short, on one line, and never an error of its own."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - an integer of thousands of digits, or an object that cannot say what it is
+        return f"a value of the type {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}...{text[-17:]}"
 
 
 def _default_home() -> Path:

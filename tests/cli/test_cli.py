@@ -262,7 +262,7 @@ def test_the_fallback_cannot_be_missed(command, tmp_path: Path):
         ("train dense --dataset digits --set learning_rate=1e30 --set schedule=constant", "Lower learning_rate"),
         ("train dense --out README.md/run --dataset digits", "could not be written"),
         ("evaluate nothing", "No run 'nothing'"),
-        ("evaluate " + "a" * 300, "File name too long"),
+        ("evaluate " + "a" * 300, "No run 'aaaa"),
         ("train logistic --dataset digits --set C=inf", "The setting C takes a number, not 'inf'"),
         ("evaluate", "no finished run"),
         ("evaluate tests", "is not a finished run"),

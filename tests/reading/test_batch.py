@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,65 @@ def test_a_pattern_stands_for_what_it_matches(command, folder: Path):
     code, out, _ = command("read", folder / "[03]*.*")
     assert code == 0
     assert [re.search(r": (\d) ", line)[1] for line in out.splitlines()] == ["0", "3"]  # type: ignore[index]
+
+
+def tarred(folder: Path, target: Path, mode: str = "w") -> Path:
+    """A tar file of everything in a folder, by name."""
+    with tarfile.open(target, mode, format=tarfile.USTAR_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.add(path, path.relative_to(folder).as_posix(), recursive=False)
+    return target
+
+
+@pytest.mark.parametrize(("name", "mode"), [("digits.tar", "w"), ("digits.tar.gz", "w:gz"), ("digits.TGZ", "w:gz")])
+def test_a_tar_file_stands_for_the_pictures_in_it(command, folder: Path, name: str, mode: str):
+    archive = tarred(folder, folder.parent / name, mode)
+    code, out, err = command("read", archive, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (1, "")
+    assert [line["file"] for line in lines] == [
+        f"{archive}/{path.relative_to(folder).as_posix()}" for path in sorted(folder.rglob("*.*g"))
+    ]
+    assert [Path(line["file"]).name for line in lines if "error" in line] == ["bad.png"]
+    assert sorted(line["text"] for line in lines if "text" in line) == list("0123456789")
+    _, out, _ = command("read", folder.parent / "digits.*", "--json")
+    assert [json.loads(line) for line in out.splitlines()] == lines
+
+
+def test_a_tar_file_is_read_in_constant_memory(tmp_path: Path):
+    picture, memory = (EXAMPLES / "7_crossed.png").read_bytes(), []
+    with tarfile.open(tmp_path / "many.tar", "w") as archive:
+        for k in range(3000):
+            member = tarfile.TarInfo(f"{k}.png")
+            member.size = 100
+            archive.addfile(member, io.BytesIO(picture[:100]))
+    tracemalloc.start()
+    for k, _ in enumerate(pictures_of([str(tmp_path / "many.tar")])):
+        if k in (100, 2999):
+            memory.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert memory[1] < memory[0] + 100_000
+
+
+def test_damage_of_a_tar_file_is_told_after_what_came_before(tmp_path: Path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes((EXAMPLES / "7_crossed.png").read_bytes()[:1000])
+    whole = tarred(folder, tmp_path / "whole.tar").read_bytes()
+    assert [Path(name).name for name, _ in pictures_of([str(tmp_path / "whole.tar")])] == ["a.png", "b.png", "c.png"]
+    second = 512 + 1024
+    for content in (
+        whole[: second + 600], whole[: second + 100], whole[:second], whole[:second] + b"x" * 512 + whole[second:]
+    ):  # fmt: skip
+        (tmp_path / "cut.tar").write_bytes(content)
+        found = list(pictures_of([str(tmp_path / "cut.tar")]))
+        assert [Path(name).name for name, _ in found] == ["a.png", "cut.tar"]
+        assert "damaged tar file" in found[-1][1].reason
+    for content, reason in ((b"", "damaged"), (b"no tar file" * 100, "damaged"), (bytes(10240), "no picture")):
+        (tmp_path / "none.tar").write_bytes(content)
+        ((_, source),) = pictures_of([str(tmp_path / "none.tar")])
+        assert reason in source.reason
 
 
 @pytest.mark.parametrize("name", ["*.nothing", "."])

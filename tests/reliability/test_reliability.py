@@ -21,3 +21,17 @@ def test_it_holds(kind: str, n: int):
         assert told["pictures"] == n
     else:
         assert told["ok"], told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["tar", "folder"])
+def test_many_pictures_are_read_in_order_and_go_on_after_a_kill(source: str):
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "scale.py", "--pictures", "1100", "--cores", "2", "--source", source,
+         "--kills", "2"],
+        capture_output=True, text=True, timeout=LONG,
+    )  # fmt: skip
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["ok"], told
+    assert told["right"] > 0.9
+    assert told["cores"]["2"]["mb_at_the_end"] < told["cores"]["2"]["mb_after_a_fifth"] + 50

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import io
 import json
 import math
@@ -20,6 +21,7 @@ from conftest import LONG, ROOT
 from mnistry.data.dataset import Dataset, load
 from mnistry.models.recipes import RECIPES
 from mnistry.reports import compare as comparing
+from mnistry.reports import published
 from mnistry.reports.compare import TrainingFailedError, compare, place, plan, save, train_apart
 from mnistry.reports.figures import accuracy_against
 from mnistry.reports.statistics import Comparison, measure, microseconds, overlap
@@ -335,6 +337,46 @@ def test_the_page_is_self_contained_and_has_everything(page: str, known: Compari
     assert {"parameters", "seconds to fit", "microseconds an image, one thread", "a", "b"} <= set(
         re.findall(r"<text [^>]*>([^<]*)</text>", page)
     )
+
+
+@pytest.fixture(scope="module")
+def with_writers(dense_run: Run, digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """The stand-in as if it were MNIST, by 18 writers of 20 digits each; `a` misses 0-9 and 0-19, `b` 5-14."""
+    folder = tmp_path_factory.mktemp("writers")
+    first = [made(dense_run, folder, "cnn", 0, range(10), digits), made(dense_run, folder, "cnn", 1, range(20), digits)]
+    table = np.column_stack([np.zeros(360), np.repeat([4, 0], 180), np.repeat(np.arange(18) + 2000, 20)]).astype(int)
+    runs = {"cnn": first, "best": [made(dense_run, folder, "best", 0, range(5, 15), digits)]}
+    return measure(runs, dataclasses.replace(digits, name="mnist"), table=table)
+
+
+def test_the_writers_are_counted_by_hand(with_writers: Comparison):
+    found = with_writers.writers
+    assert found is not None
+    assert found["n"] == 18
+    assert found["without_mistake"] == {"best": 17.0, "cnn": 17.0}  # both runs of cnn miss digits of one writer alone
+    worst = found["writers"][0]
+    assert (worst["writer"], worst["group"], worst["n"]) == (2000, "student", 20)
+    assert worst["errors"] == {"best": 10.0, "cnn": 15.0}
+    assert worst["missed"] == [5, 6, 7, 8, 9]  # cnn misses 0-9 in more than half of its runs, best 5-14
+    assert found["writers"][-1]["group"] in ("student", "employee")
+    assert json.loads(json.dumps(with_writers.to_dict()))["writers"] == found
+
+
+def test_the_page_of_mnist_has_published_figures_and_writers(with_writers: Comparison, digits: Dataset, tmp_path: Path):
+    page = save(with_writers, dataclasses.replace(digits, name="mnist"), tmp_path / "page").read_text("utf-8")
+    for row in published.others():
+        assert html.escape(row["name"]) in page
+        assert row["source"] in page
+        assert row["protocol"] in page
+    parameters = page.partition("<h3>Parameters</h3>")[2].partition("</svg>")[0]
+    assert {"An, M3", "Deotte", "keras.io", "published"} <= set(re.findall(r"<text [^>]*>([^<]*)</text>", parameters))
+    assert "An, ensembles" not in parameters  # chosen by the test digits
+    writers = page.partition('<h2 id="writers">')[2]
+    assert "student 2000" in writers
+    assert writers.count("missed by most") == 2 * 5  # alt and title
+    known = re.findall(r'(?:src|href)\s*=\s*"(?!data:|#)([^"]+)"', page)
+    allowed = {row["source"] for row in published.others()}
+    assert set(known) <= allowed | {"https://labelerrors.com", "https://github.com/facebookresearch/qmnist"}
 
 
 def test_csv_and_json_hold_the_same_table(known: Comparison, digits: Dataset, tmp_path: Path):

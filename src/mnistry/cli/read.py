@@ -9,8 +9,11 @@ from mnistry.cli.arguments import DONE, SOME_FAILED, find_run, print_json, whole
 
 def read_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `read` takes."""
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file (PNG, JPEG, WebP, BMP, GIF, TIFF), "
-                        "a folder, a pattern, or - for standard input: one picture, or names, one a line")  # fmt: skip
+    parser.add_argument(
+        "pictures", nargs="+", metavar="PICTURE",
+        help="a file (PNG, JPEG, WebP, BMP, GIF, TIFF), a folder or tar file, a pattern, or - for standard input: "
+        "one picture, or names, one a line",
+    )  # fmt: skip
     parser.add_argument(
         "--model",
         help="a run or an ONNX file; or bundled, the model that comes with mnistry, "

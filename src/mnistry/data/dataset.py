@@ -9,11 +9,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.checks import check_function, check_kind, check_seed, check_settings, check_validation
 from mnistry.data.download import Progress
 from mnistry.data.sources import FILES, DatasetUnavailableError, FallbackWarning, mnist_arrays, writers_table
 from mnistry.data.sources import fetch as fetch
 from mnistry.imaging.normalization import normalize
-from mnistry.settings import MnistryError, Settings, install_hint
+from mnistry.settings import MnistryError, Settings, install_hint, shown
 
 Images = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.int64]  # (n,), 0 to 9
@@ -62,12 +63,12 @@ def load(
     stratified by class and drawn by `seed`, or "writers": about a tenth, of writers who appear on one side only,
     half students and half employees as in the test set. Raises MnistryError.
     """
-    settings = settings or Settings.from_environment()
+    check_kind("The data set", dataset, str, "auto, mnist or digits")
     if dataset not in ("auto", "mnist", "digits"):
-        raise MnistryError(f"The data set is auto, mnist or digits, not {dataset!r}.")
+        raise MnistryError(f"The data set is auto, mnist or digits, not {shown(dataset)}.")
     check_validation(validation)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise MnistryError(f"A seed is a whole number from 0, not {seed!r}.")
+    check_function("progress", progress, ("name", "bytes", "bytes_in_all"))
+    seed, settings = check_seed(seed), check_settings(settings)
     if dataset != "digits":
         try:
             return _split(_mnist(settings, progress), validation, seed, lambda: writers_table(settings, progress))
@@ -77,16 +78,6 @@ def load(
             notice = "This is NOT MNIST but scikit-learn's 1 797 small digits, and every result says 'digits'."
             warnings.warn(FallbackWarning(f"{notice}\n{problem}"), stacklevel=2)
     return _split(_digits(), validation, seed, _no_writers)
-
-
-def check_validation(validation: float | str) -> None:
-    """Raise MnistryError unless this is a fraction below 1 or "writers"."""
-    if isinstance(validation, str) and validation == "writers":
-        return
-    if not isinstance(validation, int | float) or not 0 <= validation < 1:
-        raise MnistryError(
-            f"The validation split is a fraction from 0 to below 1, such as 0.1, or 'writers', not {validation!r}."
-        )
 
 
 def _mnist(settings: Settings, progress: Progress | None) -> Dataset:

@@ -12,7 +12,7 @@ from typing import Any
 from mnistry.models.neural_settings import NEURAL
 from mnistry.models.search_space import Choice, Domain, Range, read_domain
 from mnistry.models.setting import Interval, Setting
-from mnistry.settings import MnistryError
+from mnistry.settings import MnistryError, shown
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Recipe:
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """The recipe with some settings changed; text is read as the setting's type. Raises MnistryError."""
         if not isinstance(changes, Mapping):
-            raise MnistryError(f"Changes are settings by name, such as {{'epochs': 3}}, not {changes!r}.")
+            raise MnistryError(f"Changes are settings by name, such as {{'epochs': 3}}, not {shown(changes)}.")
         read = {key: self._setting(key).read(key, value) for key, value in changes.items()}
         return replace(self, settings=MappingProxyType({**self.settings, **read}))
 
@@ -61,7 +61,7 @@ class Recipe:
     def _setting(self, key: Any) -> Setting:
         if key not in self.settings:
             raise MnistryError(
-                f"Recipe {self.name} has no setting {key!r}{_nearest(str(key), self.settings)}. It has: "
+                f"Recipe {self.name} has no setting {shown(key)}{_nearest(key, self.settings)}. It has: "
                 f"{', '.join(self.settings)}."
             )
         return self.declared[key]
@@ -235,7 +235,7 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of this name; raises MnistryError and names the nearest."""
     if not isinstance(name, str) or name not in RECIPES:
         raise MnistryError(
-            f"There is no recipe {name!r}{_nearest(str(name), RECIPES)}. There are: {', '.join(RECIPES)}."
+            f"There is no recipe {shown(name)}{_nearest(name, RECIPES)}. There are: {', '.join(RECIPES)}."
         )
     return RECIPES[name]
 
@@ -255,6 +255,6 @@ def load_classifier(path: Path) -> Any:
     return joblib.load(path)
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(name, known, 1)
+def _nearest(name: Any, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, known, 1) if isinstance(name, str) else []
     return f" (did you mean {close[0]}?)" if close else ""

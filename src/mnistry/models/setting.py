@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from mnistry.settings import MnistryError
+from mnistry.settings import MnistryError, shown
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -26,9 +26,12 @@ class Interval:
     below: bool = False
 
     def __contains__(self, value: Any) -> bool:
-        if not isinstance(value, Real) or not math.isfinite(value):
+        try:
+            number = float(value) if isinstance(value, Real) else math.nan
+        except OverflowError:  # an integer beyond the range of floats
             return False
-        number = float(value)
+        if not math.isfinite(number):
+            return False
         inside = self.low < number < self.high
         return inside or (number == self.low and not self.above) or (number == self.high and not self.below)
 
@@ -69,11 +72,11 @@ class Setting:
             if isinstance(read, float) and not math.isfinite(read):
                 raise ValueError(value)
         except (KeyError, TypeError, ValueError, OverflowError) as problem:
-            raise InputError(f"The setting {key} takes {KINDS[kind]}, not {value!r}.") from problem
+            raise InputError(f"The setting {key} takes {KINDS[kind]}, not {shown(value)}.") from problem
         self.check(key, read)
         return read
 
     def check(self, key: str, value: Any) -> None:
         """Raise InputError unless the value is allowed."""
         if self.allowed is not None and value not in self.allowed:
-            raise InputError(f"The setting {key} is {self.takes}, not {value!r}.")
+            raise InputError(f"The setting {key} is {self.takes}, not {shown(value)}.")

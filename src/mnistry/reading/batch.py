@@ -3,6 +3,8 @@
 import csv
 import os
 import sys
+import tarfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -11,7 +13,7 @@ from functools import partial
 from glob import iglob
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from mnistry.imaging.decode import PictureError
 from mnistry.reading.reader import Reader, Reading
@@ -19,8 +21,10 @@ from mnistry.reading.workers import LostError, Workers
 from mnistry.settings import MnistryError, quiet_stderr
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")  # how picture files begin
 BEGIN = 64  # bytes that are enough to tell a picture from a list of names
+MANY_BYTES = 2**20  # of a tar file that is taken for one of many pictures
 CHUNK = 32  # pictures that a worker is given at a time
 KILLS = "the system ended the process that read it, twice, as it does when memory runs out"
 AHEAD = 4  # chunks that wait for each worker: enough to keep it busy, and memory stays constant
@@ -50,9 +54,10 @@ class Result:
 def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator[tuple[str, Source]]:
     """Names on the command line as pictures, each with the name to show.
 
-    A folder means the pictures in and below it, sorted; a pattern such as `*.png` means the files that it matches; `-`
-    means standard input: one picture, or names, one on each line. A folder or pattern without pictures gives a
-    NoPicture. Raises MnistryError if standard input is closed.
+    A folder means the pictures in and below it, sorted; a tar file the pictures in it, as it has them, named
+    `shard.tar/name.png`; a pattern such as `*.png` means the files that it matches; `-` means standard input: one
+    picture, or names, one on each line. A folder, tar file or pattern without pictures gives a NoPicture. Raises
+    MnistryError if standard input is closed.
     """
     for name in names:
         if not name:
@@ -64,7 +69,7 @@ def pictures_of(names: Iterable[str], stdin: BinaryIO | None = None) -> Iterator
         elif any(sign in name for sign in "*?[") and not os.path.lexists(name):
             yield from _some(name, _matching(name), "no file matches")
         else:
-            yield name, name
+            yield from _one_or_archive(name)
 
 
 def read_all(reader: Reader, pictures: Iterable[tuple[str, Source]], workers: int = 1) -> Iterator[Result]:
@@ -168,12 +173,14 @@ def edit_distance(a: str, b: str) -> int:
 
 
 def usual_workers(names: list[str]) -> int:
-    """One process for a few pictures, for starting others takes longer; all cores for a folder of many."""
+    """One process for a few pictures, for starting others takes longer; all cores for a folder of many or a tar."""
     return (os.cpu_count() or 1) if len(names) > 100 or any(map(_holds_many, names)) else 1
 
 
 def _holds_many(name: str) -> bool:
     try:
+        if name.lower().endswith(ARCHIVES):
+            return os.stat(name).st_size > MANY_BYTES  # noqa: PTH116 - as everywhere here
         with os.scandir(name or os.devnull) as entries:
             return sum(1 for _ in islice(entries, 101)) > 100
     except (OSError, ValueError):  # no folder, or one that may not be entered
@@ -211,7 +218,44 @@ def _named(line: bytes) -> Iterator[tuple[str, Source]]:
 
 def _matching(pattern: str) -> Iterator[tuple[str, Source]]:
     found = sorted(iglob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-    yield from zip(found, found, strict=True)
+    for name in found:
+        yield from _one_or_archive(name)
+
+
+def _one_or_archive(name: str) -> Iterator[tuple[str, Source]]:
+    if name.lower().endswith(ARCHIVES) and os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises for a long name
+        yield from _some(name, _in_archive(name), f"no picture in this tar file: expected {', '.join(ENDINGS)}")
+    else:
+        yield name, name
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose damage is an error: tarfile takes it for the end of the file."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as problem:
+            if isinstance(problem, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+                raise
+            raise tarfile.ReadError(str(problem)) from problem
+
+
+def _in_archive(name: str) -> Iterator[tuple[str, Source]]:
+    """The pictures in a tar file, read one by one, and where it is damaged that."""
+    from mnistry.imaging.decode import MOST_BYTES
+
+    try:
+        with tarfile.open(name, "r|*", tarinfo=_Member) as archive:
+            while member := archive.next():
+                archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep each, a kilobyte of memory
+                if member.isreg() and member.name.lower().endswith(ENDINGS):
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    yield f"{name}/{member.name}", file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as problem:
+        yield name, NoPicture(f"damaged tar file ({problem})")
 
 
 def _in_folder(name: str) -> Iterator[tuple[str, Source]]:

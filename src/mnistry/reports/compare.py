@@ -5,10 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mnistry.data.dataset import Dataset, load
+from mnistry.data.sources import TEST_WRITERS, writers_table
 from mnistry.models.recipes import RECIPES, Recipe, find_recipe
 from mnistry.reports.comparison_page import PICTURES, draw, render
 from mnistry.reports.figures import save_png
@@ -51,7 +53,15 @@ def compare(
     if not runs:
         reasons = "; ".join(f"{failure['recipe']}: {failure['reason']}" for failure in failed)
         raise MnistryError(f"No recipe could be trained, so there is nothing to compare. {reasons}")
-    return measure(runs, data, failed)
+    return measure(runs, data, failed, _writers(data, settings))
+
+
+def _writers(data: Dataset, settings: Settings) -> Any:
+    """Who wrote the test digits, where the table of writers is on this machine already."""
+    with suppress(MnistryError):
+        if data.name == "mnist":
+            return writers_table(replace(settings, offline=True), None, TEST_WRITERS)[: len(data.test_labels)]
+    return None
 
 
 def plan(

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mnistry.data.dataset import Dataset
-from mnistry.reports import figures, pages
+from mnistry.reports import figures, pages, published
 from mnistry.reports.statistics import Comparison
 
 PICTURES = {
@@ -15,11 +15,24 @@ PICTURES = {
     "microseconds": "microseconds an image, one thread",
 }
 SHOWN = 120  # of the mistakes that all share
+WORST_WRITERS, BEST_WRITERS = 12, 5
+WITH_DIGITS = 4  # of the worst writers, whose digits are shown
 
 
 def draw(comparison: Comparison) -> dict[str, Figure]:
     """Accuracy against parameters, seconds to fit and microseconds an image, by the key of a row."""
-    return {key: figures.accuracy_against(comparison.rows, key, label) for key, label in PICTURES.items()}
+    rows, anchors = comparison.rows, _anchors(comparison)
+    return {key: figures.accuracy_against(rows, key, label, anchors) for key, label in PICTURES.items()}
+
+
+def _anchors(comparison: Comparison) -> list[dict[str, Any]]:
+    """What others have published, as rows of a drawing; nothing where the comparison is not on MNIST."""
+    unknown: dict[str, Any] = dict.fromkeys(PICTURES)
+    return [
+        unknown | {"recipe": row["short"], "family": "published", "parameters": row["parameters"],
+                   "accuracy": row["accuracy"] / 100, "accuracy_std": row["std"] and row["std"] / 100}
+        for row in published.others() if row["honest"] and comparison.about["dataset"] == "mnist"
+    ]  # fmt: skip
 
 
 def render(comparison: Comparison, data: Dataset, pictures: Mapping[str, Figure]) -> str:
@@ -38,7 +51,34 @@ def render(comparison: Comparison, data: Dataset, pictures: Mapping[str, Figure]
         svg={key: figures.to_svg(figure) for key, figure in pictures.items()},
         shared=shared,
         most=max(most, 1),
+        beside=_beside(comparison),
+        writers=_writers(comparison.writers, data) if comparison.writers else None,
     )
+
+
+def _beside(comparison: Comparison) -> list[dict[str, Any]]:
+    """Published figures and those of our networks in one table, the highest first; in percent."""
+    if comparison.about["dataset"] != "mnist":
+        return []
+    ours = [
+        {"name": row["recipe"], "what": row["summary"], "accuracy": 100 * row["accuracy"],
+         "std": row["accuracy_std"] and 100 * row["accuracy_std"], "parameters": row["parameters"], "honest": True,
+         "protocol": "one run" if row["runs"] == 1 else f"mean of {row['runs']} seeds, each after its last epoch",
+         "source": None}
+        for row in comparison.rows if row["family"] == "neural"
+    ]  # fmt: skip
+    return sorted([*ours, *published.others()], key=lambda row: (not row["honest"], -row["accuracy"]))
+
+
+def _writers(found: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
+    """The writers who are read worst, the first of them with their digits, and those who are read best."""
+    worst = [row for row in found["writers"][:WORST_WRITERS] if any(row["errors"].values())]
+    digits = [
+        row | {"digits": [(figures.digit_png(data.test_images[i]), int(data.test_labels[i]), i in row["missed"])
+                          for i in row["indices"]]}
+        for row in worst[:WITH_DIGITS]
+    ]  # fmt: skip
+    return {**found, "worst": worst, "digits": digits, "best": found["writers"][::-1][:BEST_WRITERS]}
 
 
 def _by_answer(read_as: Mapping[str, int]) -> list[dict[str, Any]]:

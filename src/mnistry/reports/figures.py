@@ -23,7 +23,8 @@ from scipy.stats import binomtest
 # In the SVG these two become the page's own colours, so that text is readable on light and dark.
 TEXT, WARN = "#1f2934", "#b4530f"
 BLUE, ORANGE, GREEN, GREY = "#3f7fbf", "#d9772b", "#3c9a5f", "#8a94a0"
-FAMILY_COLOURS = {"neural": BLUE, "classical": ORANGE}
+FAMILY_COLOURS = {"neural": BLUE, "classical": ORANGE, "published": GREY}
+MARKS = {"published": "D"}
 ACCURACY_TICKS = (10, 50, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.6, 99.7, 99.8, 99.9, 99.95)
 PAPER = LinearSegmentedColormap.from_list("paper", ["#f7f5ef", "#111417"])
 HEAT = LinearSegmentedColormap.from_list("heat", ["#f6d9b8", "#d9772b", "#8f2f12"])
@@ -194,12 +195,15 @@ def writers(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> Figure:
+def accuracy_against(
+    rows: Sequence[Mapping[str, Any]], x: str, label: str, others: Sequence[Mapping[str, Any]] = ()
+) -> Figure:
     """Each recipe's mean accuracy, with its spread, against one of its other figures; both axes logarithmic.
 
     The height is the share of mistakes, fewer towards the top, so that 99.5 and 99.7 % stand apart as they should.
+    `others` are rows with `recipe` and `family` "published", drawn beside them.
     """
-    drawn = [row for row in rows if row[x]]
+    drawn = [row for row in [*rows, *others] if row[x]]
     told = "; ".join(f"{row['recipe']} {row['accuracy']:.2%} at {row[x]:,.4g}" for row in drawn)
     figure, axes = _figure(5.2, 3.8, f"test accuracy against {label}: {told}")
     least = 0.5 / max((sum(map(sum, row["confusion"])) for row in rows), default=1)  # no mistake at all has no place
@@ -207,7 +211,8 @@ def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> F
     for row, error in zip(drawn, errors, strict=True):
         colour, spread = FAMILY_COLOURS.get(row["family"], GREEN), row["accuracy_std"] or 0.0
         low, high = min(spread, 0.9 * error), spread  # a logarithm ends above 0
-        axes.errorbar(row[x], error, [[low], [high]], fmt="o", ms=5, lw=1, capsize=2, color=colour)
+        sign = MARKS.get(row["family"], "o")
+        axes.errorbar(row[x], error, [[low], [high]], fmt=sign, ms=5, lw=1, capsize=2, color=colour)
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="test accuracy, %")
     axes.margins(0.16, 0.12)
     _log_ticks(axes)
@@ -217,7 +222,9 @@ def accuracy_against(rows: Sequence[Mapping[str, Any]], x: str, label: str) -> F
     axes.yaxis.set_minor_locator(NullLocator())
     axes.grid()
     families = [name for name in FAMILY_COLOURS if any(row["family"] == name for row in drawn)]
-    handles = [Line2D([], [], marker="o", ls="", color=FAMILY_COLOURS[name], label=name) for name in families]
+    handles = [
+        Line2D([], [], marker=MARKS.get(name, "o"), ls="", color=FAMILY_COLOURS[name], label=name) for name in families
+    ]
     if len(families) > 1:
         _legend(figure, handles)
     _name_points(figure, axes, [row[x] for row in drawn], errors.tolist(), [row["recipe"] for row in drawn])

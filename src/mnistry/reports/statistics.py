@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.data.dataset import Dataset
+from mnistry.data.dataset import STUDENTS, Dataset
 from mnistry.reading.reader import BATCH, Reader
 from mnistry.settings import MnistryError
 from mnistry.training import metrics
@@ -42,7 +42,8 @@ class Comparison:
     `rows` a recipe each, the most accurate first; `pairs` each row against the next; `overlap` the share of the row's
     mistakes that the column makes too, on the diagonal another seed of the same recipe (None where there is none);
     `shared` the digits that more than half of the runs of every recipe get wrong; `failed` why a recipe's runs are not
-    there; `notes` what a reader should know of the figures; `every_pair` each row against each that follows it.
+    there; `notes` what a reader should know of the figures; `every_pair` each row against each that follows it;
+    `writers` how the digits of each writer are read, where it is known who wrote them.
     """
 
     about: dict[str, Any]
@@ -53,6 +54,7 @@ class Comparison:
     failed: list[dict[str, str]]
     notes: list[str]
     every_pair: list[dict[str, Any]] = field(default_factory=list)
+    writers: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """What comparison.json holds."""
@@ -113,8 +115,15 @@ class Comparison:
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def measure(runs: Mapping[str, Sequence[Run]], data: Dataset, failed: Iterable[dict[str, str]] = ()) -> Comparison:
+def measure(
+    runs: Mapping[str, Sequence[Run]],
+    data: Dataset,
+    failed: Iterable[dict[str, str]] = (),
+    table: NDArray[np.int32] | None = None,
+) -> Comparison:
     """Compare recipes by their finished runs, each at least one, on the test digits of `data`.
+
+    `table` (n, 3 or more) is QMNIST's of who wrote them, where it is there: partition in column 1, writer in column 2.
 
     Accuracy, loss, calibration and confusion come from what each run measured after its training; microseconds an image
     are measured now. Raises MnistryError if a run's files are not those of a run.
@@ -142,7 +151,40 @@ def measure(runs: Mapping[str, Sequence[Run]], data: Dataset, failed: Iterable[d
         list(failed),
         _notes([run for theirs in runs.values() for run in theirs]),
         every_pair,
+        None if table is None else by_writer({name: right[name] for name in names}, table),
     )
+
+
+def by_writer(right: Mapping[str, NDArray[np.bool_]], table: NDArray[np.int32]) -> dict[str, Any]:
+    """How the digits of each writer are read by recipes, of which `right` has (runs, n).
+
+    Returns `without_mistake`, the mean number of writers without one in a run of each recipe, and `writers`: writer,
+    group (student or employee), n, `errors` (the mean number in a run of each recipe), `indices` of the digits and
+    `missed`, those of them that more than half of the recipes miss in more than half of their runs. The worst read
+    comes first: by the mean share over the recipes.
+    """
+    often = sum((2 * r.sum(axis=0) < len(r)).astype(int) for r in right.values())
+    without, rows = dict.fromkeys(right, 0.0), []
+    for writer in np.unique(table[:, 2]):
+        mine = np.flatnonzero(table[:, 2] == writer)
+        wrong = {name: (~r[:, mine]).sum(axis=1) for name, r in right.items()}
+        without = {name: without[name] + float(np.mean(w == 0)) for name, w in wrong.items()}
+        rows.append({
+            "writer": int(writer),
+            "group": "student" if table[mine[0], 1] == STUDENTS else "employee",
+            "n": len(mine),
+            "errors": {name: float(w.mean()) for name, w in wrong.items()},
+            "indices": mine.tolist(),
+            "missed": mine[2 * np.asarray(often)[mine] > len(right)].tolist(),
+        })  # fmt: skip
+    rows.sort(key=_read_worst)
+    return {"n": len(rows), "without_mistake": without, "writers": rows}
+
+
+def _read_worst(row: Mapping[str, Any]) -> tuple[float, int]:
+    """Whose digits are missed most comes first; of those without a mistake, who wrote most comes last."""
+    share = statistics.fmean(row["errors"].values()) / row["n"]
+    return -share, row["n"] if not share else -row["n"]
 
 
 def overlap(wrong: Sequence[NDArray[np.bool_]]) -> list[list[float | None]]:

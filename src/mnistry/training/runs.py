@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.models.neural_settings import NEURAL
-from mnistry.settings import MnistryError, draft, not_written, resolved
+from mnistry.settings import MnistryError, draft, not_written, resolved, shown
 
 MANIFEST = "manifest.json"
 PARTS = {"run.json", "history.csv", "metrics.json", "model.onnx", "test_probabilities.npy"}
@@ -108,11 +108,11 @@ def find_run(name: str, root: Path) -> Run:
         finished.sort(key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
         return open_run(next((path for path in reversed(finished) if (path / "run.json").is_file()), finished[-1]))
     for folder in (Path(name), root / name) if name else ():
-        if folder.is_dir():
+        if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a name is too long or a folder locked
             return open_run(folder)
     known = sorted(path.parent.name for path in root.glob(f"*/{MANIFEST}") if not path.parent.name.startswith("."))
     raise MnistryError(
-        f"No run {name!r}: expected the folder of a finished run, or one of those in {root}: "
+        f"No run {shown(name)}: expected the folder of a finished run, or one of those in {root}: "
         f"{', '.join(known) or 'none yet'}."
     )
 
@@ -169,9 +169,9 @@ def writing(folder: Path, replace: bool = False) -> Iterator[Draft]:
     Raises MnistryError.
     """
     folder = resolved(folder)
-    if not replace and folder.exists() and not _is_empty(folder):
-        raise MnistryError(f"{folder} exists already: choose another folder, or delete it first.")
     try:
+        if not replace and folder.exists() and not _is_empty(folder):
+            raise MnistryError(f"{folder} exists already: choose another folder, or delete it first.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with draft(folder, folder=True) as path:
             if replace:

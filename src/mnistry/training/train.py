@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry import __version__
+from mnistry.checks import check_function, check_kind, check_path, check_plain, check_seed, check_settings
 from mnistry.data.dataset import Dataset, load
 from mnistry.models.backend import Checkpoint, backend_info
 from mnistry.models.base import Progress
@@ -58,15 +59,19 @@ def train(
     of threads, for neural ones with the number that run.json tells. The run is in the folder `out`, by default under
     MNISTRY_HOME, when everything is done, or not at all. Raises MnistryError.
     """
-    settings = settings or Settings.from_environment()
-    recipe = (recipe if isinstance(recipe, Recipe) else find_recipe(recipe)).changed(changes or {})
+    seed, settings, out = check_seed(seed), check_settings(settings), None if out is None else check_path("out", out)
+    origin = None if origin is None else check_plain("origin", origin)
+    check_function("progress", progress, ("epoch", "epochs", "batch", "batches", "figures"))
+    check_function("message", message, ("text",))
+    check_kind("resume", resume, bool, "True or False")
+    recipe = (recipe if isinstance(recipe, Recipe) else find_recipe(recipe)).changed({} if changes is None else changes)
     _check_callbacks(recipe, callbacks)
     data = _load(recipe, dataset, validation, seed, settings)
     planned = [*plan(chain(*needs(recipe, seed).values()), data, settings), PlannedRun(recipe, seed)]
     tell = message or (lambda _: None)
     if words := announcement(planned):
         tell(words)
-    folder = free_name(f"{recipe.name}-seed{seed}", settings.runs) if out is None else Path(out)
+    folder = free_name(f"{recipe.name}-seed{seed}", settings.runs) if out is None else out
     with writing(folder) as draft:  # begun here, so that a folder that cannot be written is told before hours are spent
         done: list[PlannedRun] = []
         for one in planned[:-1]:
@@ -94,6 +99,7 @@ def _finished(folder: Path, checkpoint: Checkpoint | None) -> Run:
 
 
 def _check_callbacks(recipe: Recipe, callbacks: Sequence[Any]) -> None:
+    check_kind("callbacks", callbacks, (list, tuple), "a list of Keras callbacks")
     if not callbacks:
         return
     if recipe.family != "neural":
@@ -290,7 +296,9 @@ def evaluate(run: Run | Path | str, data: Dataset | None = None) -> dict[str, An
 
     Raises MnistryError if there is no such run, or the test digits are not those of the run's own data.
     """
-    run = run if isinstance(run, Run) else find_run(str(run), Settings.from_environment().runs)
+    check_kind("run", run, (Run, str, Path), "a run, its folder or its name")
+    check_kind("data", data, (Dataset, type(None)), "a data set that mnistry.load has made, or None for the run's own")
+    run = run if isinstance(run, Run) else find_run(str(check_path("run", run)), Settings.from_environment().runs)
     data = data or load(run.info["dataset"])
     check_data(run, data)
     reader = Reader(run.model)
