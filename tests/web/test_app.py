@@ -165,6 +165,17 @@ def test_a_model_that_fails_its_self_test_is_not_ready(monkeypatch: pytest.Monke
     assert "self-test" in ready.json()["error"]
 
 
+def test_the_self_test_may_take_longer_than_an_answer(monkeypatch: pytest.MonkeyPatch):
+    import time
+
+    from mnistry.web import app
+
+    reader = Reader()
+    reader.predict_proba(np.zeros((1, 28, 28), np.uint8))
+    monkeypatch.setattr(app, "check_answers", lambda _: time.sleep(1.5))
+    assert run(lambda c: c.get("/v2/health/ready"), reader=reader, answer_seconds=1.0).status_code == 200
+
+
 def test_a_full_queue_is_told_with_retry_after_and_health_passes_it(monkeypatch: pytest.MonkeyPatch):
     import time
 
