@@ -284,6 +284,18 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off(tmp_path: Path):
     assert 0 < received < 9_000_000
 
 
+def test_a_client_that_leaves_before_its_body_has_come_is_no_mistake_of_the_service(tmp_path: Path):
+    with running(tmp_path) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(PLAIN + b"Content-Length: 1000\r\n\r\nabc")
+            time.sleep(0.3)
+        deadline = time.monotonic() + 10
+        while b'status="499"' not in ask(service, path="/metrics")[1]:
+            assert time.monotonic() < deadline
+        assert service.stop() == 0
+        assert "mistake" not in service.log.read_text()
+
+
 def test_corrections_survive_kill_9(tmp_path: Path):
     with running(tmp_path, "--quiet") as service:
         kept = 0

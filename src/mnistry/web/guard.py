@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnistry.web.configuration import ServeSettings
@@ -48,37 +48,50 @@ class Guard:
             await self.app(scope, receive, send)
             return
         watched = _Watched(self, scope, send)
-        await self._turns.mine()
         try:
+            await self._turns.begin()
             if problem := refused(Headers(scope=scope), scope["method"], self.settings):
                 await refusal(403, problem)(scope, receive, watched.send)
             else:
                 await self.app(scope, receive, watched.send)
+        except ClientDisconnect:
+            LOG.debug("a client went away before its request had come whole")
         except Exception:  # noqa: BLE001 - a client must never see a trace, nor a connection that just ends
             LOG.exception("a mistake of the service", extra={"fields": {"request_id": watched.id}})
             if not watched.status:
                 await refusal(500, "The service made a mistake; its log says which.")(scope, receive, watched.send)
         finally:
+            self._turns.end()
             watched.finish()
 
 
 class _Turns:
-    """Lets requests begin in their order, a few in each turn of the event loop, so that it looks at sockets between."""
+    """Lets many requests begin in their order, few in each turn of the event loop, which looks at sockets in between.
+
+    As long as there are few requests, each begins at once.
+    """
 
     def __init__(self) -> None:
-        self._begun = 0
+        self._open, self._begun = 0, 0  # requests that are here; of these, how many this turn has begun
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def mine(self) -> None:
-        """Wait until this request may begin."""
+    async def begin(self) -> None:
+        """Wait until a request may begin; `end` is to be called after it."""
+        self._open += 1
+        if self._open <= AT_ONCE:
+            return
         loop = asyncio.get_running_loop()
-        if self._begun == 0:
+        if not self._begun:
             loop.call_soon(self._next, loop)
         if self._begun < AT_ONCE:
             self._begun += 1
         else:
             self._waiting.append(loop.create_future())
             await self._waiting[-1]
+
+    def end(self) -> None:
+        """A request is over."""
+        self._open -= 1
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = 0

@@ -118,7 +118,7 @@ class _Deadlines(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Refuse a connection too many; start the clock of the first request."""
-        self.gathering = _Gathering(transport, self.loop)
+        self.gathering = _Gathering(transport, self)
         super().connection_made(self.gathering)  # type: ignore[arg-type]
         # asyncio does so only where the listener names its protocol, which `socket.create_server` does not.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -254,30 +254,28 @@ def plain_length(head: bytes) -> int:
 
 
 class _Gathering:
-    """A transport that sends what is written in one go, an answer's head and body, with one call of the system."""
+    """A transport that sends an answer's head together with the first of its body: one call of the system, not two."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._written: list[bytes] = []
+    def __init__(self, transport: asyncio.Transport, protocol: H11Protocol) -> None:
+        self._transport, self._protocol = transport, protocol
+        self._held, self._begun = b"", None  # a head; the cycle whose head has been written
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Keep this until the event loop's next turn."""
-        if data and not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
+        """Keep the head of an answer, send all else."""
+        cycle = self._protocol.cycle
+        if cycle and cycle.response_started and cycle is not self._begun:
+            self._held, self._begun = data, cycle
+        else:
+            self._transport.write(self._held + data)
+            self._held = b""
 
     def close(self) -> None:
         """Send what is kept, and close."""
-        self._send()
+        self._transport.write(self._held)
         self._transport.close()
-
-    def _send(self) -> None:
-        if self._written:
-            self._transport.write(b"".join(self._written))
-            self._written.clear()
 
 
 def _refusal(status: int, sentence: str, settings: ServeSettings, header: str = "") -> bytes:
