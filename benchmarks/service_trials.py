@@ -238,7 +238,7 @@ def own_requests(image: Images, k: int, reader: Reader) -> list[Own]:
     names = [f"client-{k}-{form}" for form in range(3)]
 
     def tensor(name: str, status: int, head: bytes, body: bytes) -> bool:
-        told = json.loads(body) if status == 200 else {"id": ""}
+        told: dict[str, Any] = json.loads(body) if status == 200 else {"id": ""}
         return told["id"] == name and named(head, name) and np.allclose(told["outputs"][0]["data"], proba, atol=1e-4)
 
     def read(status: int, head: bytes, body: bytes) -> bool:

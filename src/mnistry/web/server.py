@@ -258,7 +258,8 @@ class _Gathering:
 
     def __init__(self, transport: asyncio.Transport, protocol: H11Protocol) -> None:
         self._transport, self._protocol = transport, protocol
-        self._held, self._begun = b"", None  # a head; the cycle whose head has been written
+        self._held = b""  # a head
+        self._begun: Any = None  # the cycle whose head has been written
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
