@@ -40,7 +40,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, state: State) -> None:
         self.app, self.settings, self.metrics, self.state = app, settings, metrics, state
-        self.headers, self._turns = security_headers(settings.frames), _Turns()
+        self.headers, self._turns = security_headers(settings.frames), Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
@@ -65,7 +65,7 @@ class Guard:
             watched.finish()
 
 
-class _Turns:
+class Turns:
     """Lets many requests begin in their order, few in each turn of the event loop, which looks at sockets in between.
 
     As long as there are few requests, each begins at once.
