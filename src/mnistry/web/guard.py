@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,7 +40,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, state: State) -> None:
         self.app, self.settings, self.metrics, self.state = app, settings, metrics, state
-        self.headers, self._turns = security_headers(settings.frames), Turns()
+        self.headers = [(name.encode(), value.encode()) for name, value in security_headers(settings.frames)]
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
@@ -115,12 +116,12 @@ class _Watched:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in self.guard.headers:
-                headers.setdefault(name, value)
-            headers["x-request-id"] = self.id
+            headers = message["headers"] = list(message.get("headers", ()))
+            given = {name for name, _ in headers}
+            headers += [header for header in self.guard.headers if header[0] not in given]
+            headers.append((b"x-request-id", self.id.encode()))
             if self.guard.state.draining:
-                headers["connection"] = "close"
+                headers.append((b"connection", b"close"))
         else:
             self.bytes += len(message.get("body", b""))
         await self._send(message)
