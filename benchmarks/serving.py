@@ -1,18 +1,20 @@
 """How much the service serves, beside the field's usual endpoint: Flask and `keras.predict` on the same network.
 
-    python benchmarks/serving.py [--seconds 3] [--clients 1,16,64] [--no-flask] [--overload SECONDS] [--soak N]
+    python benchmarks/serving.py [--seconds 3] [--clients 1,16,64] [--rounds 1] [--no-flask]
 
-Flask decodes the same bodies (JSON with 784 numbers; PNG through Pillow, resized to 28x28 as its tutorials do) and
-calls `predict` of the reader's own network with untrained weights: they take as long. Clients are closed loops, each on
-a connection of its own, in this process. On a machine with other work the figures are ratios only: the load before and
-after is told. `--overload` first finds the peak at 16 clients, then asks three times as often for so long.
-`--soak` asks so many times and tells how the memory grows. Needs flask and mnistry[train,serve]. The last line is one
-JSON object.
+Three bodies: a digit as a tensor; `small`, the same as a PNG of 28x28; `png`, a drawing of 320x240, in which mnistry
+also finds the digit. Flask decodes the same bodies (JSON with 784 numbers; PNG through Pillow, resized to 28x28 as its
+tutorials do) and calls `predict` of the reader's own network with untrained weights: they take as long. Clients are
+closed loops, each on a connection of its own, in this process. On a machine with other work the figures are ratios
+only: the load before and after is told, and `--rounds` measures both in turn so often and tells the median of the
+ratios. Needs flask and mnistry[train,serve]. The last line is one JSON object.
 """
 
 import argparse
 import asyncio
+import io
 import json
+import math
 import os
 import platform
 import signal
@@ -22,16 +24,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mnistry import Reader
 
 EXAMPLE = Path(__file__).parent.parent / "src" / "mnistry" / "web" / "static" / "examples" / "seven.png"
-OVERLOAD = 3  # times the peak
 
 FLASK = """
 import io, sys
@@ -60,164 +64,168 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--clients", default="1,16,64")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--no-flask", action="store_true")
-    parser.add_argument("--overload", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--soak", type=int, default=0, metavar="N")
     options = parser.parse_args()
-    figures: dict[str, Any] = {
-        "load_before": os.getloadavg()[0],
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-    }
     counts = [int(n) for n in options.clients.split(",")]
-    with mnistry() as (port, process):
-        figures["mnistry"] = compare("mnistry", port, bodies("mnistry"), counts, options.seconds)
-        if options.overload:
-            figures["overload"] = asyncio.run(overload(port, bodies("mnistry")["tensor"], options.overload))
-        if options.soak:
-            figures["soak"] = soak(port, process, bodies("mnistry")["tensor"], options.soak)
+    told: dict[str, Any] = {"load_before": os.getloadavg()[0], **machine()}
+    with ExitStack() as stack:
+        ports = {"mnistry": stack.enter_context(mnistry())[0]}
+        if not options.no_flask:
+            ports["flask"] = stack.enter_context(flask())
+        rounds = [compare(ports, counts, options.seconds) for _ in range(options.rounds)]
+    told |= {"rounds": rounds, "load_after": os.getloadavg()[0]}
     if not options.no_flask:
-        with flask() as port:
-            figures["flask"] = compare("flask", port, bodies("flask"), counts, options.seconds)
-        figures["times_as_many"] = {
-            kind: {n: round(figures["mnistry"][kind][n]["rate"] / figures["flask"][kind][n]["rate"], 1) for n in by}
-            for kind, by in figures["flask"].items()
-        }
-    print(json.dumps(figures | {"load_after": os.getloadavg()[0], "python": platform.python_version()}))
+        told["times_as_many"] = {case: round(median(ratios(rounds, case)), 1) for case in rounds[0]}
+    print(json.dumps(told))
 
 
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+
+
+def ratios(rounds: list[dict[str, Any]], case: str) -> list[float]:
+    """How many times as many requests mnistry answers, a round each."""
+    return [found[case]["mnistry"]["rate"] / found[case]["flask"]["rate"] for found in rounds]
+
+
+@cache
 def bodies(service: str) -> dict[str, bytes]:
-    """Whole HTTP requests: a digit as a tensor, and as a picture."""
-    picture = EXAMPLE.read_bytes()
+    """Whole HTTP requests: a digit as a tensor and as a small picture, and a drawing with a digit."""
+    picture, small = EXAMPLE.read_bytes(), io.BytesIO()
     tensor: dict[str, Any]
-    pixels = Reader().read(picture).digits[0].image.ravel().tolist()
+    image = Reader().read(picture).digits[0].image
+    Image.fromarray(image).save(small, "PNG")
     if service == "flask":
-        paths, tensor = ("/tensor", "/png"), {"data": pixels}
+        paths, tensor = ("/tensor", "/png"), {"data": image.ravel().tolist()}
     else:
         paths = ("/v2/models/mnistry/infer", "/predict")
-        tensor = {"inputs": [{"name": "images", "shape": [1, 28, 28], "datatype": "UINT8", "data": pixels}]}
+        inputs = {"name": "images", "shape": [1, 28, 28], "datatype": "UINT8", "data": image.ravel().tolist()}
+        tensor = {"inputs": [inputs]}
     return {
-        "tensor": _request(paths[0], json.dumps(tensor).encode(), "application/json"),
-        "png": _request(paths[1], picture, "image/png"),
+        "tensor": http_request(paths[0], json.dumps(tensor).encode(), "application/json"),
+        "small": http_request(paths[1], small.getvalue(), "image/png"),
+        "png": http_request(paths[1], picture, "image/png"),
     }
 
 
-def compare(name: str, port: int, asked: dict[str, bytes], counts: list[int], seconds: float) -> dict[str, Any]:
-    """Requests a second and the time of an answer in ms, for each body and number of clients."""
+def compare(ports: dict[str, int], counts: list[int], seconds: float) -> dict[str, Any]:
+    """Case ("tensor 16": body and clients) -> service -> rate and times; both services one after the other."""
     found: dict[str, Any] = {}
-    for kind, request in asked.items():
-        asyncio.run(closed(port, request, 2, 0.5))
+    for kind in bodies("mnistry"):
         for n in counts:
-            times, statuses = asyncio.run(closed(port, request, n, seconds))
-            found.setdefault(kind, {})[str(n)] = told(times, seconds) | {"statuses": dict(statuses)}
-            print(name, kind, n, found[kind][str(n)], flush=True)
+            for name, port in ports.items():
+                request = bodies(name)[kind]
+                asyncio.run(closed(port, request, n, 0.5))
+                figures = asyncio.run(closed(port, request, n, seconds))
+                found.setdefault(f"{kind} {n}", {})[name] = figures
+                print(name, kind, n, figures, flush=True)
     return found
 
 
-def told(times: list[float], seconds: float) -> dict[str, float]:
-    """Rate, and quantiles in milliseconds."""
-    p50, p99 = np.quantile(times, [0.5, 0.99]) * 1000
-    return {"rate": round(len(times) / seconds, 1), "p50": round(float(p50), 2), "p99": round(float(p99), 2)}
-
-
-async def closed(port: int, request: bytes, n: int, seconds: float) -> tuple[list[float], Counter[int]]:
-    """n clients that ask one request after the other."""
+async def closed(port: int, request: bytes, n: int, seconds: float) -> dict[str, Any]:
+    """n clients that ask one request after the other: answers a second, times in ms, and how often each status."""
     times: list[float] = []
     statuses: Counter[int] = Counter()
-    end = time.perf_counter() + seconds
+    begun = time.perf_counter()
 
     async def work() -> None:
-        client = _Client(port)
-        while time.perf_counter() < end:
-            started = time.perf_counter()
+        client = Client(port)
+        while (started := time.perf_counter()) < begun + seconds:
             statuses[await client.ask(request)] += 1
             times.append(time.perf_counter() - started)
         client.close()
 
     await asyncio.gather(*(work() for _ in range(n)))
-    return times, statuses
+    taken = time.perf_counter() - begun  # the last answers come after `seconds`
+    return {"rate": round(len(times) / taken, 1), **quantiles(times), "statuses": dict(statuses)}
 
 
-async def overload(port: int, request: bytes, seconds: float) -> dict[str, Any]:
-    """Ask three times as often as is answered at best, without waiting: what is answered, refused and left hanging."""
-    times, _ = await closed(port, request, 16, 2.0)
-    peak = len(times) / 2.0
-    answered: list[float] = []
-    refused: list[float] = []
-    idle = [_Client(port) for _ in range(400)]
-    running: set[asyncio.Task[None]] = set()
-    missed = 0
-
-    async def one(client: _Client) -> None:
-        started = time.perf_counter()
-        status = await client.ask(request)
-        (answered if status == 200 else refused).append(time.perf_counter() - started)
-        idle.append(client)
-
-    begun, sent = time.perf_counter(), 0
-    while (now := time.perf_counter() - begun) < seconds:
-        while sent < now * peak * OVERLOAD:
-            sent += 1
-            if idle:
-                task = asyncio.create_task(one(idle.pop()))
-                running.add(task)
-                task.add_done_callback(running.discard)
-            else:
-                missed += 1  # all 400 connections wait: as many clients do not even come
-        await asyncio.sleep(0.002)
-    _, hanging = await asyncio.wait(running, timeout=15) if running else (set(), set())
-    return {
-        "peak": round(peak, 1), "goodput": round(len(answered) / seconds, 1), "refused": len(refused),
-        "refused_p99_ms": round(1000 * float(np.quantile(refused, 0.99)), 1) if refused else None,
-        "not_sent": missed, "hanging": len(hanging),
-    }  # fmt: skip
+def quantiles(times: list[float]) -> dict[str, float]:
+    """The median and the time that 99 of 100 keep, in ms."""
+    p50, p99 = np.quantile(times, [0.5, 0.99]) * 1000 if times else (math.nan, math.nan)
+    return {"p50": round(float(p50), 2), "p99": round(float(p99), 2)}
 
 
-def soak(port: int, process: int, request: bytes, n: int) -> dict[str, Any]:
-    """Memory in MB before and after n requests, each after some for warming up."""
-    asyncio.run(closed(port, request, 16, 5.0))
-    before, done = _memory(process), 0
-    while done < n:
-        times, _ = asyncio.run(closed(port, request, 16, 5.0))
-        done += len(times)
-    return {"requests": done, "mb_before": before, "mb_after": _memory(process)}
-
-
-class _Client:
-    """One connection; asks as a client would that is written for speed."""
+class Client:
+    """Asks whole requests one after the other, on a connection that is kept; written for speed."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.connection: _Connection | None = None
+        self.head, self.body = b"", b""
 
     async def ask(self, request: bytes) -> int:
-        """The status of the answer, read whole."""
-        self.streams = self.streams or await asyncio.open_connection("127.0.0.1", self.port)
-        reader, writer = self.streams
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        await reader.readexactly(length)
-        if b"connection: close" in head:
+        """The status of the answer, with its `head` in lower case and its `body`; raises OSError."""
+        connection = self.connection or await self.connect()
+        connection.transport.write(request)
+        self.head, self.body = await connection.answer()
+        if b"connection: close" in self.head:
             self.close()
-        return int(head.split(b" ", 2)[1])
+        return int(self.head[9:12])
+
+    async def connect(self) -> "_Connection":
+        """Open a connection."""
+        loop = asyncio.get_running_loop()
+        _, self.connection = await loop.create_connection(_Connection, "127.0.0.1", self.port)
+        return self.connection
 
     def close(self) -> None:
-        if self.streams:
-            self.streams[1].close()
-            self.streams = None
+        """Close the connection; the next request opens another."""
+        if self.connection:
+            self.connection.transport.close()
+            self.connection = None
+
+
+class _Connection(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._received, self._head, self._length, self._lost = b"", b"", -1, False
+        self._answer: asyncio.Future[tuple[bytes, bytes]] | None = None
+
+    async def answer(self) -> tuple[bytes, bytes]:
+        """Head and body of the next answer; raises OSError."""
+        if self._lost:
+            raise ConnectionResetError("the connection has ended")
+        self._answer = asyncio.get_running_loop().create_future()
+        self.data_received(b"")  # it may be here already
+        return await self._answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(exc or ConnectionResetError("the connection ended before the answer"))
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._length < 0:
+            head, end, rest = self._received.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self._head, self._received = head.lower(), rest
+            self._length = int(self._head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(self._received) >= self._length and self._answer and not self._answer.done():
+            self._answer.set_result((self._head, self._received))
+            self._received, self._length = b"", -1
 
 
 @contextmanager
-def mnistry() -> Iterator[tuple[int, int]]:
+def mnistry() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """`mnistry serve`: its port and process."""
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-m", "mnistry.cli", "serve", "--port", "0", "--json", "--quiet"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "MNISTRY_HOME": home})
         assert process.stdout
-        yield int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]), process.pid
-        process.send_signal(signal.SIGTERM)
+        yield int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]), process
+        process.send_signal(signal.SIGTERM)  # nothing where it has ended
         process.wait(30)
+        process.stdout.close()
 
 
 @contextmanager
@@ -236,14 +244,10 @@ def flask() -> Iterator[int]:
     process.wait(30)
 
 
-def _request(path: str, body: bytes, kind: str) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-def _memory(process: int) -> float:
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 2)
+def http_request(path: str, body: bytes, kind: str, header: str = "") -> bytes:
+    """A whole request."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{header}Content-Type: {kind}\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,17 @@ def test_a_model_that_fails_its_self_test_is_not_ready(monkeypatch: pytest.Monke
     assert "self-test" in ready.json()["error"]
 
 
+def test_the_self_test_may_take_longer_than_an_answer(monkeypatch: pytest.MonkeyPatch):
+    import time
+
+    from mnistry.web import app
+
+    reader = Reader()
+    reader.predict_proba(np.zeros((1, 28, 28), np.uint8))
+    monkeypatch.setattr(app, "check_answers", lambda _: time.sleep(1.5))
+    assert run(lambda c: c.get("/v2/health/ready"), reader=reader, answer_seconds=1.0).status_code == 200
+
+
 def test_a_full_queue_is_told_with_retry_after_and_health_passes_it(monkeypatch: pytest.MonkeyPatch):
     import time
 
@@ -318,3 +330,32 @@ def test_an_import_that_is_no_export_adds_nothing(name: str, tmp_path: Path):
     with pytest.raises(MnistryError):
         Corrections(tmp_path).take(file.getvalue() if name != "nothing" else b"no zip")
     assert Corrections(tmp_path).listed() == []
+
+
+def test_of_many_requests_few_begin_in_one_turn_of_the_loop_and_in_their_order():
+    from mnistry.web.guard import AT_ONCE, Turns
+
+    async def work() -> list[tuple[int, int]]:
+        turns, begun, turn = Turns(), [], 0
+
+        async def one(k: int) -> None:
+            try:
+                await turns.begin()
+                begun.append((k, turn))
+                await asyncio.sleep(0.2)
+            finally:
+                turns.end()
+
+        tasks = [asyncio.create_task(one(k)) for k in range(5 * AT_ONCE)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+            turn += 1
+            tasks[-1].cancel()  # one that waits goes away
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0)
+        await turns.begin()  # nothing is left of them
+        return begun
+
+    begun = asyncio.run(work())
+    assert [k for k, _ in begun] == list(range(5 * AT_ONCE - 1))
+    assert max(Counter(turn for _, turn in begun).values()) <= 2 * AT_ONCE  # the first few need not wait

@@ -1,20 +1,24 @@
 """The service as a process on real sockets: deadlines, limits, an end that answers all, a store that survives."""
 
 import http.client
+import io
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from serving import EXAMPLES, Service, running
 
 from mnistry.web.corrections import Corrections
+from mnistry.web.server import plain_length
 
 PICTURE = (EXAMPLES / "number.png").read_bytes()
 
@@ -196,6 +200,100 @@ def test_half_open_clients_do_not_hold_up_the_end(tmp_path: Path):
         started = time.monotonic()
         assert service.stop() == 0
         assert time.monotonic() - started < 8
+
+
+PLAIN = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "length"),
+    [
+        (PLAIN + b"Content-Length: 12", 12),
+        (PLAIN + b"content-length:7\r\nConnection: keep-alive\r\nA: b c", 7),
+        (PLAIN + b"Connection: close\r\nContent-Length: 12", -1),
+        (PLAIN + b"Content-Length: 12\r\nExpect: 100-continue", -1),
+        (PLAIN + b"Content-Length: 12\r\nTransfer-Encoding: chunked", -1),
+        (PLAIN + b"Content-Length: 12\r\nA: b\nTransfer-Encoding: chunked", -1),
+        (PLAIN + b"Content-Length: 12\r\nTransfer-Encoding : chunked", -1),
+        (PLAIN + b"Content-Length: 12\r\nA: b\r\n Transfer-Encoding: chunked", -1),
+        (PLAIN + b"Content-Length: 12\r\nContent-Length: 13", -1),
+        (PLAIN + b"Content-Length: 12\r\nContent-Length : 13", -1),
+        (PLAIN + b"Content-Length: -1", -1),
+        (PLAIN + b"Content-Length: 1_2", -1),
+        (PLAIN + b"A: b", -1),
+        (b"POST /predict HTTP/1.0\r\nContent-Length: 12", -1),
+        (b"GET /predict HTTP/1.1\r\nContent-Length: 12", -1),
+    ],
+)
+def test_only_a_plain_request_is_refused_without_the_parser(head: bytes, length: int):
+    assert plain_length(head) == length
+
+
+def test_a_request_too_many_is_refused_before_its_body_has_come_and_its_connection_goes_on(tmp_path: Path):
+    stop, head = threading.Event(), PLAIN + b"Content-Length: 1000\r\n\r\n"
+
+    def busy() -> None:
+        while not stop.is_set():
+            ask(service, "POST", "/explain", PICTURE)
+
+    with running(tmp_path, "--queue", 1, "--max-body", 2000) as service, ExitStack() as stack:
+        thread = threading.Thread(target=busy)
+        thread.start()
+        refused: Any = None
+        for _ in range(100):  # between two of the others there is room for one
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20))
+            connection.sendall(head)
+            connection.settimeout(0.3)
+            try:
+                refused = connection.recv(65536)
+                break
+            except TimeoutError:
+                connection.close()
+        stop.set()
+        thread.join(20)
+        assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"Retry-After: 1\r\n" in refused
+        assert b"content-security-policy: " in refused
+        assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"]
+        connection.settimeout(20)
+        connection.sendall(b"x" * 1000 + b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        _, text, _ = ask(service, path="/metrics")
+        assert service.stop() == 0
+        assert any(json.loads(line).get("refused") for line in service.log.read_text().splitlines())
+    assert b'mnistry_requests_total{method="POST",route="other",status="503"}' in text
+
+
+def test_a_client_that_does_not_take_its_answer_is_cut_off(tmp_path: Path):
+    with running(tmp_path, "--answer-seconds", "1", "--quiet") as service:
+        noise = np.random.default_rng(0)
+        for _ in range(10):  # so that the answer is larger than what the kernel keeps for a socket
+            file = io.BytesIO()
+            Image.fromarray(noise.integers(0, 256, (580, 580, 3), np.uint8)).save(file, "PNG", compress_level=0)
+            assert ask(service, "POST", "/corrections?label=1", file.getvalue())[0] in (201, 503)
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", service.port))
+            connection.sendall(b"GET /corrections/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            time.sleep(4)
+            received = 0
+            with suppress(ConnectionResetError):
+                while chunk := connection.recv(65536):
+                    received += len(chunk)
+    assert 0 < received < 9_000_000
+
+
+def test_a_client_that_leaves_before_its_body_has_come_is_no_mistake_of_the_service(tmp_path: Path):
+    with running(tmp_path) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(PLAIN + b"Content-Length: 1000\r\n\r\nabc")
+            time.sleep(0.3)
+        deadline = time.monotonic() + 10
+        while b'status="499"' not in ask(service, path="/metrics")[1]:
+            assert time.monotonic() < deadline
+        assert service.stop() == 0
+        assert "mistake" not in service.log.read_text()
 
 
 def test_corrections_survive_kill_9(tmp_path: Path):

@@ -1,5 +1,6 @@
 """The application as a value: `create_app(reader, settings)` is the page, POST /predict and the protocol."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -47,7 +48,7 @@ def create_app(reader: Reader, settings: ServeSettings | None = None) -> FastAPI
         title="mnistry", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
-    app.state.own, app.state.engine = state, engine
+    app.state.own, app.state.engine, app.state.metrics = state, engine, metrics
     _add_reading(app, engine)
     _add_pages(app, metrics)
     app.include_router(protocol.router(engine, state))
@@ -67,7 +68,7 @@ def create_app(reader: Reader, settings: ServeSettings | None = None) -> FastAPI
 async def _prove(engine: Engine, state: State) -> None:
     """The self-test; while it fails, the service says so and is not ready."""
     try:
-        await engine.run(check_answers, engine.reader)
+        await asyncio.to_thread(check_answers, engine.reader)  # it may take longer than an answer
         await engine.check()
         state.ready = True
     except Exception as problem:  # noqa: BLE001 - a broken model may raise nearly anything

@@ -81,9 +81,7 @@ class Engine:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _answers(self, images: Images) -> Answer:
-        reader = self.reader
-        proba = reader.predict_proba(images)
-        return proba, reader.is_digit(images) if reader.refuses else np.ones(len(images), np.float32)
+        return self.reader.answers(images)
 
     def _read_all(self, pictures: list[bytes]) -> list[dict[str, Any]]:
         return [self._read(picture, False, f"Picture {k + 1}: ") for k, picture in enumerate(pictures)]

@@ -5,13 +5,14 @@ import logging
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnistry.web.configuration import ServeSettings
@@ -22,6 +23,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 READING = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
 SPILT_SECONDS = 1.0  # for how long the rest of a body that is too large is taken in, so that its sender hears of it
 MOST_SPILT = 16 * 2**20  # bytes
+AT_ONCE = 8  # requests begun in one turn of the event loop: more, and those that are to be refused wait longer
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, state: State) -> None:
         self.app, self.settings, self.metrics, self.state = app, settings, metrics, state
-        self.headers = _security_headers(settings.frames)
+        self.headers = [(name.encode(), value.encode()) for name, value in security_headers(settings.frames)]
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
@@ -47,16 +50,58 @@ class Guard:
             return
         watched = _Watched(self, scope, send)
         try:
+            await self._turns.begin()
             if problem := refused(Headers(scope=scope), scope["method"], self.settings):
                 await refusal(403, problem)(scope, receive, watched.send)
             else:
                 await self.app(scope, receive, watched.send)
+        except ClientDisconnect:
+            LOG.debug("a client went away before its request had come whole")
         except Exception:  # noqa: BLE001 - a client must never see a trace, nor a connection that just ends
             LOG.exception("a mistake of the service", extra={"fields": {"request_id": watched.id}})
             if not watched.status:
                 await refusal(500, "The service made a mistake; its log says which.")(scope, receive, watched.send)
         finally:
+            self._turns.end()
             watched.finish()
+
+
+class Turns:
+    """Lets many requests begin in their order, few in each turn of the event loop, which looks at sockets in between.
+
+    As long as there are few requests, each begins at once.
+    """
+
+    def __init__(self) -> None:
+        self._open, self._begun = 0, 0  # requests that are here; of these, how many this turn has begun
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def begin(self) -> None:
+        """Wait until a request may begin; `end` is to be called after it."""
+        self._open += 1
+        if self._open <= AT_ONCE:
+            return
+        loop = asyncio.get_running_loop()
+        if not self._begun:
+            loop.call_soon(self._next, loop)
+        if self._begun < AT_ONCE:
+            self._begun += 1
+        else:
+            self._waiting.append(loop.create_future())
+            await self._waiting[-1]
+
+    def end(self) -> None:
+        """A request is over."""
+        self._open -= 1
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._begun = 0
+        while self._waiting and self._begun < AT_ONCE:
+            if not (waiting := self._waiting.popleft()).done():  # whoever asked may have gone
+                waiting.set_result(None)
+                self._begun += 1
+        if self._begun:
+            loop.call_soon(self._next, loop)
 
 
 class _Watched:
@@ -71,16 +116,15 @@ class _Watched:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in self.guard.headers:
-                headers.setdefault(name, value)
-            headers["x-request-id"] = self.id
+            headers = message["headers"] = list(message.get("headers", ()))
+            given = {name for name, _ in headers}
+            headers += [header for header in self.guard.headers if header[0] not in given]
+            headers.append((b"x-request-id", self.id.encode()))
             if self.guard.state.draining:
-                headers["connection"] = "close"
+                headers.append((b"connection", b"close"))
         else:
             self.bytes += len(message.get("body", b""))
-        async with asyncio.timeout(self.guard.settings.answer_seconds):  # against those who never read their answer
-            await self._send(message)
+        await self._send(message)
 
     def finish(self) -> None:
         seconds = time.perf_counter() - self.started
@@ -163,7 +207,8 @@ def _listed(name: str, hosts: Sequence[str]) -> bool:
     return any(name == host or (host.startswith("*.") and name.endswith(host[1:])) for host in hosts)
 
 
-def _security_headers(frames: Sequence[str]) -> list[tuple[str, str]]:
+def security_headers(frames: Sequence[str]) -> list[tuple[str, str]]:
+    """The headers of every answer: a page of ours runs its own scripts only, and no other page shows it."""
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

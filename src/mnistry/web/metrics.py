@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -30,12 +31,22 @@ class Metrics:
         self._batches = Histogram(
             "mnistry_batch_images", "Images answered in one batch.", buckets=IMAGES, registry=self.registry
         )
+        self._refused = self._requests.labels("other", "POST", "503")
+        self._untold, self._told = 0, -math.inf
         Gauge("mnistry_waiting", "Requests waiting for the model.", registry=self.registry).set_function(waiting)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request."""
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def refused(self) -> None:
+        """Count one request that was refused unread, because too many waited; the log tells of them once a second."""
+        self._refused.inc()
+        self._untold += 1
+        if (now := time.monotonic()) - self._told >= 1:
+            LOG.warning("requests were refused: too many wait", extra={"fields": {"refused": self._untold}})
+            self._untold, self._told = 0, now
 
     def batch(self, images: int) -> None:
         """Count one batch of so many images."""
