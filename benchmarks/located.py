@@ -121,7 +121,7 @@ def nondigits(reader: Reader, shared: Path, _: int) -> Figures:
     return {"nondigits_refused": _share(sum(not any(sign.isdigit() for sign in text) for text in texts), len(texts))}
 
 
-def letters(reader: Reader, shared: Path, few: int) -> Figures:
+def letters(reader: Reader, shared: Path, few: int) -> Figures:  # noqa: ARG001 - as all measures
     """Letters drawn by pens along the middle lines of fonts that training has not: the share with no digit read."""
     random, refused = np.random.default_rng(4), defaultdict(list)
     for letter in CAPITALS + GREEK + CYRILLIC:

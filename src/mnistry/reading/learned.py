@@ -1,8 +1,10 @@
 """The way to read a picture: find candidates, look at each again, recognize its own ink, weigh the answers, lay out."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,11 @@ class Trust:
     labels: tuple[float, ...] = (0.2, 0.5, 0.4)
     told: float = 0.5  # the probability from which on a digit is told, and not ?
     shown: float = 0.5  # the probability of a sign or a digit from which on it is told as ? at least
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Trust":
+        """From what a verifier's file says under "trust"."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
 
     def in_another_model(self) -> "Trust":
         """The same for another recogniser: which digit it is, that says before the others."""
@@ -141,7 +148,7 @@ class LearnedReader:
     @cached_property
     def trust(self) -> Trust:
         """As it was given, or as it was fitted with the verifier and is kept in its file."""
-        trust = self._trust or Trust(**json.loads(self.verifier.metadata.get("trust", "{}")))
+        trust = self._trust or Trust.of(json.loads(self.verifier.metadata.get("trust", "{}")))
         return trust if self.model.is_bundled else trust.in_another_model()
 
     def read(self, picture: Image.Image, size: tuple[int, int]) -> Reading:
