@@ -43,7 +43,8 @@ class Trust:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Trust":
         """From what a verifier's file says under "trust"."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
+        return cls(**values)
 
     def in_another_model(self) -> "Trust":
         """The same for another recogniser: which digit it is, that says before the others."""
