@@ -19,7 +19,7 @@ from mnistry.web.tensors import HEADER, Inference, answer, parse
 
 MODEL = "mnistry"
 VERSION = "1"
-Name = Annotated[str, Path(examples=[MODEL])]
+Name = Annotated[str, Path(json_schema_extra={"enum": [MODEL]})]
 METADATA = {
     "name": MODEL,
     "versions": [VERSION],
