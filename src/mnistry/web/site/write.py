@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mnistry.imaging.decode import open_picture
 from mnistry.reading.reader import Reader
 from mnistry.reading.recognizer import bundled
 from mnistry.settings import MnistryError, draft, not_written
@@ -74,8 +73,7 @@ def site_files(reader: Reader, runtime: Mapping[str, bytes], pictures: Mapping[s
 
 def answer(reader: Reader, picture: bytes) -> dict[str, Any]:
     """What Python reads in a picture, with the ten probabilities of each digit."""
-    opened, size = open_picture(picture)
-    reading, _ = reader._learned.read(opened, size)
+    reading = reader.read(picture)
     told = reading.to_dict()
     for shape, digit in zip(told["digits"], reading.digits, strict=True):
         shape["probabilities"] = [round(float(p), 6) for p in reader.predict_proba(digit.image[None])[0]]

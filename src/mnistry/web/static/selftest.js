@@ -28,7 +28,7 @@ async function run() {
     const told = await compared(await (await fetch(file)).blob(), expected);
     results.push({ file, ...told });
     const cells = [file, told.expected, told.text, told.box, told.probability.toExponential(1), told.ms.toFixed(0)];
-    document.getElementById("rows").append(element("tr", {}, ...cells.map((cell) => element("td", {}, String(cell)))));
+    document.getElementById("rows").append(element("tr", told.good ? {} : { class: "bad" }, ...cells.map((cell) => element("td", {}, String(cell)))));
   }
   const good = results.filter((each) => each.good).length;
   document.getElementById("verdict").textContent = `${good} of ${results.length} as in Python.`;

@@ -8,6 +8,7 @@ let last = Promise.resolve();
 let asked = 0;
 
 worker.addEventListener("message", ({ data: { id, told, problem } }) => {
+  if (id === "opened") return keepAll();
   const { resolve, reject } = waiting.get(id);
   waiting.delete(id);
   if (problem) reject(new ReadingError(problem));
@@ -70,7 +71,7 @@ function dataUrl(width, height, pixels) {
   return canvas.toDataURL();
 }
 
-// After the first reading's files are here, all others are kept as well: from then on the page needs no network.
-if ("serviceWorker" in navigator) {
-  addEventListener("load", () => navigator.serviceWorker.register("service-worker.js").catch(() => {}));
+// Once the reader's own files are here, all others are kept as well: from then on the page needs no network.
+function keepAll() {
+  if ("serviceWorker" in navigator) navigator.serviceWorker.register("service-worker.js").catch(() => {});
 }

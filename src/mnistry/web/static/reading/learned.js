@@ -11,7 +11,7 @@ const { MARK, NOTHING, SIGN } = VERIFIER;
 
 export class LearnedReader {
   static async open(model) {
-    return new LearnedReader(await Locator.open(), await Verifier.open(), await model);
+    return new LearnedReader(...(await Promise.all([Locator.open(), Verifier.open(), model])));
   }
 
   constructor(locator, verifier, model) {

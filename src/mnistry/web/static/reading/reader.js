@@ -11,8 +11,8 @@ const { THRESHOLD } = READER;
 
 export class Reader {
   static async open() {
-    const model = await Recognizer.open();
-    return new Reader(model, await LearnedReader.open(model));
+    const learned = await LearnedReader.open(Recognizer.open());
+    return new Reader(learned.model, learned);
   }
 
   constructor(model, learned) {
