@@ -6,7 +6,8 @@ const HALF = 1 << (BITS - 1);
 export const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
 export const BILINEAR = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
-// A picture { pixels, width, height } (h, w, 3) of another size; first across, then down, rounded in between.
+// A picture { pixels, width, height } (h, w, 3) of another size, about as many times as wide as high: first across, then
+// down, rounded in between. (Pillow goes down first where a picture becomes much lower than narrower.)
 export function resized(picture, width, height, filter) {
   const { pixels } = picture;
   const wide = picture.width === width ? pixels : across(pixels, picture, width, weights(picture.width, width, filter));
@@ -29,7 +30,7 @@ function weights(before, after, { support, weight }) {
     const own = [];
     let total = 0;
     for (let k = start; k < end; k++) {
-      own.push(weight((k - centre + 0.5) / stretch));
+      own.push(weight((k - centre + 0.5) * (1 / stretch)));
       total += own.at(-1);
     }
     first[place] = start;
