@@ -50,7 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(folder: Path) -> Iterator[Any]:
     """A page of the site in a browser, on which scripts can be tried."""
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    benchmark = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("site_figures", BENCHMARK))
+    benchmark = importlib.util.module_from_spec(
+        spec := importlib.util.spec_from_file_location("site_figures", BENCHMARK)
+    )
     spec.loader.exec_module(benchmark)
     with benchmark.sync_playwright() as playwright, benchmark.serving(folder) as (url, _):
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
@@ -115,7 +117,9 @@ def test_the_service_worker_keeps_every_file(folder: Path):
     script = (folder / "service-worker.js").read_text("utf-8")
     kept = set(json.loads(re.search(r"^const FILES = (.*);$", script, re.M).group(1)))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert kept == files - {"service-worker.js", ".nojekyll"} - {name for name in files if name.endswith(".txt")} | {"./"}
+    assert kept == files - {"service-worker.js", ".nojekyll"} - {name for name in files if name.endswith(".txt")} | {
+        "./"
+    }
 
 
 def test_a_site_is_written_anew_and_other_folders_are_left_alone(
@@ -163,7 +167,14 @@ def test_npm_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("filter_", ["BOX", "BILINEAR"])
 @pytest.mark.parametrize(
     ("before", "after"),
-    [((60, 44), (30, 22)), ((61, 45), (30, 23)), ((37, 90), (9, 22)), ((9, 7), (18, 14)), ((5, 13), (40, 104))],
+    [
+        ((60, 44), (30, 22)),
+        ((61, 45), (30, 23)),
+        ((37, 90), (9, 22)),
+        ((9, 7), (18, 14)),
+        ((5, 13), (40, 104)),
+        ((9, 70), (12, 5)),
+    ],
 )
 def test_resizing_gives_the_pixels_of_pillow(page: Any, filter_: str, before: Any, after: Any):
     pixels = np.random.default_rng(0).integers(0, 256, (before[1], before[0], 3), dtype=np.uint8)
@@ -203,7 +214,10 @@ def test_ink_comes_into_the_same_form(page: Any):
 def test_the_site_reads_as_python_does_and_offline():
     """The short form of benchmarks/site.py: text, boxes, probabilities, no message, no other host, no network."""
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    shared = [*(["--strokes", STROKES] if STROKES.is_file() else []), *(["--pictures", PICTURES] if PICTURES.is_dir() else [])]
+    shared = [
+        *(["--strokes", STROKES] if STROKES.is_file() else []),
+        *(["--pictures", PICTURES] if PICTURES.is_dir() else []),
+    ]
     done = subprocess.run(
         [sys.executable, BENCHMARK, "--ort", ORT, "--drawings", "20", *shared],
         capture_output=True, text=True, timeout=LONG, check=False,

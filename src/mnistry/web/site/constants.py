@@ -27,4 +27,6 @@ def _numbers(module: ModuleType) -> dict[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, tuple) and all(isinstance(v, int | float) for v in value))
+    return isinstance(value, int | float) or (
+        isinstance(value, tuple) and all(isinstance(v, int | float) for v in value)
+    )

@@ -92,4 +92,6 @@ def _service_worker(files: Mapping[str, bytes], script: bytes) -> bytes:
     for name in sorted(files):
         digest.update(f"{name}\0{hashlib.sha256(files[name]).hexdigest()}\n".encode())
     kept = ["./", *sorted(name for name in files if not name.endswith(".txt"))]
-    return f'const VERSION = "mnistry-{digest.hexdigest()[:16]}";\nconst FILES = {json.dumps(kept)};\n'.encode() + script
+    return (
+        f'const VERSION = "mnistry-{digest.hexdigest()[:16]}";\nconst FILES = {json.dumps(kept)};\n'.encode() + script
+    )

@@ -6,13 +6,23 @@ const HALF = 1 << (BITS - 1);
 export const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
 export const BILINEAR = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
-// A picture { pixels, width, height } (h, w, 3) of another size, about as many times as wide as high: first across, then
-// down, rounded in between. (Pillow goes down first where a picture becomes much lower than narrower.)
+// A picture { pixels, width, height } (h, w, 3) of another size, rounded in between. Pillow 13 goes down before across
+// where more than twice as many rows go as columns (found by trying 685 sizes).
 export function resized(picture, width, height, filter) {
-  const { pixels } = picture;
-  const wide = picture.width === width ? pixels : across(pixels, picture, width, weights(picture.width, width, filter));
-  const high = picture.height === height ? wide : down(wide, width, height, weights(picture.height, height, filter));
-  return { pixels: high, width, height };
+  const rows = picture.height - height;
+  const downFirst = rows > 0 && rows > 2 * (picture.width - width);
+  const steps = downFirst ? [higher, wider] : [wider, higher];
+  return steps.reduce((made, step) => step(made, width, height, filter), picture);
+}
+
+function wider(picture, width, _, filter) {
+  if (picture.width === width) return picture;
+  return { ...picture, width, pixels: across(picture, width, weights(picture.width, width, filter)) };
+}
+
+function higher(picture, _, height, filter) {
+  if (picture.height === height) return picture;
+  return { ...picture, height, pixels: down(picture, height, weights(picture.height, height, filter)) };
 }
 
 // For each new pixel the first old one, how many it is made of, and their weights as whole numbers.
@@ -40,7 +50,7 @@ function weights(before, after, { support, weight }) {
   return { first, count, shares, most };
 }
 
-function across(pixels, { width: before, height }, width, { first, count, shares, most }) {
+function across({ pixels, width: before, height }, width, { first, count, shares, most }) {
   const made = new Uint8ClampedArray(width * height * 3);
   for (let y = 0, to = 0; y < height; y++) {
     const row = y * before * 3;
@@ -63,7 +73,7 @@ function across(pixels, { width: before, height }, width, { first, count, shares
   return made;
 }
 
-function down(pixels, width, height, { first, count, shares, most }) {
+function down({ pixels, width }, height, { first, count, shares, most }) {
   const length = width * 3;
   const made = new Uint8ClampedArray(length * height);
   const sums = new Int32Array(length);
