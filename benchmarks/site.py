@@ -124,7 +124,7 @@ def measured(site: Path, reader: Reader, drawings: list[tuple[str, Strokes]]) ->
     complaints: list[str] = []
     with sync_playwright() as playwright, serving(site) as (url, stop):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        figures = {"first_reading_ms": [round(first_reading(browser, url, complaints)) for _ in range(3)]}
+        figures: dict[str, Any] = {"first_reading_ms": [round(first_reading(browser, url, complaints)) for _ in range(3)]}
         context, page = opened(browser, url, complaints)
         figures |= selftest(page, url)
         page.goto(url)
@@ -210,7 +210,7 @@ def selftest(page: Any, url: str) -> dict[str, Any]:
 
 def compared(page: Any, reader: Reader, drawings: list[tuple[str, Strokes]]) -> dict[str, Any]:
     """Drawings read by the page and by Python from the same picture."""
-    same, right, boxes, probabilities = 0, 0, [0], [0.0]
+    same, right, boxes, probabilities = 0, 0, [0.0], [0.0]
     for label, strokes in drawings:
         page.evaluate(DRAW, [strokes, 0.6])
         page.wait_for_selector("#answer[aria-busy=false]")

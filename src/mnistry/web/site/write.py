@@ -1,4 +1,4 @@
-"""`write_site`: the page, its reader in JavaScript, the ONNX files and ONNX Runtime as one folder for any static host."""
+"""`write_site`: the page, its reader in JavaScript, the ONNX files and ONNX Runtime as a folder for any static host."""
 
 import hashlib
 import json

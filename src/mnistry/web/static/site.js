@@ -50,8 +50,10 @@ function inTurn(what, blob, signal) {
   const turn = last.then(() => {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      waiting.set(++asked, { resolve, reject });
-      worker.postMessage({ id: asked, what, blob });
+      const id = ++asked;
+      waiting.set(id, { resolve, reject });
+      worker.postMessage({ id, what, blob });
+      signal?.addEventListener("abort", () => worker.postMessage({ id, left: true }));
     });
   });
   last = turn.catch(() => {});

@@ -19,8 +19,8 @@ export class LearnedReader {
   }
 
   // Read a picture { pixels (h, w, 3), width, height, size }.
-  async read(picture) {
-    const found = await this.find(picture);
+  async read(picture, signal) {
+    const found = await this.find(picture, signal);
     if (!found.length) return { text: "", digits: [], reason: "no ink found" };
     const heard = found.map((one) => ({ ...one, ...combined(TRUST, one) }));
     const shown = heard.filter(({ joint, other }) => {
@@ -30,30 +30,40 @@ export class LearnedReader {
     return laidOut(shown, [picture.size[0] / picture.width, picture.size[1] / picture.height]);
   }
 
-  // What may stand in a picture, each place once, in no order: [{ box, sure, classes, verified, image, proba, isDigit }].
-  async find(picture) {
-    const seen = await this.locator.look(picture);
-    const all = candidates(seen);
-    const boxes = all.map(({ box }) => box);
-    const verified = await this.verifier.answers(seen.map((one) => one.view), boxes, all.map(({ best }) => best));
-    const sure = all.map((one, k) => stands(TRUST, one.sure, verified[k]));
-    const kept = apart(boxes, sure);
-    const found = kept.map((k) => all[k]);
+  // What may stand in a picture, each place once, in no order: [{ box, sure, classes, verified, octaves, image, proba,
+  // isDigit }].
+  async find(picture, signal) {
+    const seen = await this.locator.look(picture, signal);
+    const places = candidates(seen);
+    const boxes = places.map(({ box }) => box);
+    const verified = await this.verifier.answers(seen.map((one) => one.view), boxes, places.map(({ best }) => best));
+    const all = withOctaves(places.map((one, k) => ({ ...one, verified: verified[k] })));
+    const found = withOctaves(apart(boxes, all.map((one) => stands(TRUST, one))).map((k) => all[k]));
     const forms = images(seen, found);
     const { proba, isDigit } = await this.model.answers(forms);
-    return found.map((one, k) => ({ ...one, verified: verified[kept[k]], image: forms[k], proba: proba[k], isDigit: isDigit[k] }));
+    return found.map((one, k) => ({ ...one, image: forms[k], proba: proba[k], isDigit: isDigit[k] }));
   }
 }
 
 // The probability that a digit or another sign stands at a candidate's place.
-export function stands(trust, sure, verified) {
-  return logistic(trust.stands, logit(sure), logit(1 - verified[NOTHING]));
+export function stands(trust, { octaves, sure, verified }) {
+  return logistic(trust.stands, logit(sure), logit(1 - verified[NOTHING]), -octaves);
+}
+
+// With how many times each is half or twice as large as what stands in the picture for the most part.
+export function withOctaves(found) {
+  const sizes = found.map(({ box: [left, top, right, bottom] }) => Math.max(right - left, bottom - top));
+  const weights = found.map(({ sure, verified }, k) => sizes[k] * sure * (1 - verified[NOTHING]));
+  const order = [...sizes.keys()].sort((a, b) => sizes[a] - sizes[b]);
+  let left = sum(weights) / 2;
+  const usual = sizes[order.find((k) => (left -= weights[k]) <= 0)];
+  return found.map((one, k) => ({ ...one, octaves: Math.abs(Math.log2(sizes[k] / usual)) }));
 }
 
 // The probabilities that it is each digit, `joint`, and that it is another sign, or a digit that is unclear, `other`.
 export function combined(trust, heard) {
   const { verified } = heard;
-  const there = stands(trust, heard.sure, verified);
+  const there = stands(trust, heard);
   const digit = logistic(trust.digit, ...digitLogits(heard));
   const logits = labelLogits(heard).map((three) => sum(three.map((each, k) => each * trust.labels[k])));
   const most = Math.max(...logits);

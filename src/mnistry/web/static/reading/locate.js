@@ -20,13 +20,15 @@ export class Locator {
   }
 
   // What it says of views of a picture from coarse to fine, as long as something is too small to be read.
-  async look(picture) {
+  async look(picture, signal) {
     const seen = [];
     const whole = [0, 0, picture.width, picture.height];
     const sizes = scales(picture.width, picture.height);
     let box = whole;
     for (const [k, scale] of sizes.entries()) {
       if (!box || (k && (box[2] - box[0]) * (box[3] - box[1]) * scale ** 2 > SIDE)) break;
+      await turn(); // so that somebody can say meanwhile that the answer is not wanted any more
+      signal?.throwIfAborted();
       seen.push(await this.see(view(picture, scale, box)));
       const following = sizes[k + 1] ?? scale;
       if (following * COARSE > 1 && picture.width * picture.height * following ** 2 > ALWAYS) {
@@ -47,6 +49,15 @@ export class Locator {
       centres: told.centres,
     };
   }
+}
+
+// After the messages that have come meanwhile.
+function turn() {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  }).then(() => port1.close());
 }
 
 // The part of the picture that holds what is too small at this size, or null.

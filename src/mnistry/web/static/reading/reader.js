@@ -19,10 +19,11 @@ export class Reader {
     Object.assign(this, { model, learned });
   }
 
-  // What a Blob says: { text, digits: [{ digit, probability, box, probabilities, image }], reason }; raises PictureError.
-  async read(blob) {
+  // What a Blob says: { text, digits: [{ digit, probability, box, probabilities, image }], reason }; raises PictureError,
+  // and an AbortError once the signal is given.
+  async read(blob, signal) {
     const picture = await openPicture(blob);
-    return (await this._inForm(picture)) ?? this.learned.read(picture);
+    return (await this._inForm(picture)) ?? this.learned.read(picture, signal);
   }
 
   // The reading of a picture that is a digit in MNIST form already, where the model is sure of it.

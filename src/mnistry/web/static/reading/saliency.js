@@ -7,8 +7,8 @@ const { SIDE: WHOLE } = NORMALIZATION;
 const { AGAINST, FOR, LEAST_SCALE, MOST_EXPLAINED, SIDE, STEP } = SALIENCY;
 
 // Of a Blob { digits: [{ digit, box, heat: { width, height, pixels } }] }: RGBA pixels over the box.
-export async function explain(reader, blob) {
-  const { digits } = await reader.read(blob);
+export async function explain(reader, blob, signal) {
+  const { digits } = await reader.read(blob, signal);
   const told = [];
   for (const { digit, box, image } of digits.slice(0, MOST_EXPLAINED)) {
     told.push({ digit, box, heat: heat(image, await occlusion(reader.model, image)) });

@@ -1,5 +1,5 @@
 // The reader in a thread of its own, so that drawing is never held up: { id, what, blob } in, { id, told } or
-// { id, problem } out.
+// { id, problem } out; { id, left } in once nobody waits for that answer any more.
 
 import { PictureError } from "./decode.js";
 import { explain } from "./saliency.js";
@@ -7,13 +7,19 @@ import { Reader } from "./reader.js";
 
 const opened = Reader.open();
 opened.then(() => postMessage({ id: "opened" }), () => {}); // why it failed is told to whoever asks for a reading
-const work = { read: (reader, blob) => reader.read(blob), explain };
+const work = { read: (reader, blob, signal) => reader.read(blob, signal), explain };
+const underWay = new Map(); // number of a question -> what ends the work on it
 
-addEventListener("message", async ({ data: { id, what, blob } }) => {
+addEventListener("message", async ({ data: { id, left, what, blob } }) => {
+  if (left) return underWay.get(id)?.abort();
+  const request = new AbortController();
+  underWay.set(id, request);
   try {
-    postMessage({ id, told: await work[what](await opened, blob) });
+    postMessage({ id, told: await work[what](await opened, blob, request.signal) });
   } catch (problem) {
     const words = problem instanceof PictureError ? problem.message : `This browser cannot read here: ${problem.message}`;
     postMessage({ id, problem: words });
+  } finally {
+    underWay.delete(id);
   }
 });
