@@ -151,6 +151,10 @@ def test_a_wrong_runtime_is_refused_in_one_sentence(tmp_path: Path, monkeypatch:
         runtime_files()
 
 
+def test_ci_installs_the_version_that_the_site_takes():
+    assert f"onnxruntime-web@{VERSION} " in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a script of a shell")
 def test_npm_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     npm = tmp_path / "npm"
