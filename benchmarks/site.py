@@ -247,13 +247,15 @@ def differences(here: dict[str, Any], there: dict[str, Any]) -> tuple[float, flo
 
 
 def offline(page: Any) -> bool:
-    """Whether the page, loaded anew without its server, reads a drawing and an example."""
+    """Whether the page, loaded anew without its server, reads a drawing and an example, and shows what decided."""
     page.reload()
     page.wait_for_selector("html[data-ready]")
     page.evaluate(DRAW, [SEVEN, 0.6])
     expect(page.locator("#text")).to_have_text("7", timeout=SLOW)
     page.locator(".example").nth(1).click()
     expect(page.locator("#text")).to_have_text("2026", timeout=SLOW)
+    page.locator("#explain").click()
+    expect(page.locator(".overlay image")).to_have_count(4, timeout=SLOW)
     return True
 
 
