@@ -124,7 +124,9 @@ def measured(site: Path, reader: Reader, drawings: list[tuple[str, Strokes]]) ->
     complaints: list[str] = []
     with sync_playwright() as playwright, serving(site) as (url, stop):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        figures: dict[str, Any] = {"first_reading_ms": [round(first_reading(browser, url, complaints)) for _ in range(3)]}
+        figures: dict[str, Any] = {
+            "first_reading_ms": [round(first_reading(browser, url, complaints)) for _ in range(3)]
+        }
         context, page = opened(browser, url, complaints)
         figures |= selftest(page, url)
         page.goto(url)

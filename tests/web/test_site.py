@@ -93,7 +93,7 @@ def test_a_script_stands_for_the_module_of_its_name():
     for path in (STATIC / "reading").glob("*.js"):
         for module in re.findall(r"[\w/]+\.py", path.read_text("utf-8").split("\n\n")[0]):
             assert (ROOT / "src" / "mnistry" / module).is_file()
-            assert Path(module).stem in (path.stem, "sessions")
+            assert Path(module).stem == path.stem
 
 
 def test_the_site_asks_no_other_host_and_has_no_service(folder: Path):

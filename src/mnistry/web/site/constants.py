@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 from mnistry.imaging import decode, normalization
-from mnistry.reading import layout, learned, locate, recognizer, saliency, verifier, views
+from mnistry.reading import context, layout, learned, locate, recognizer, saliency, verifier, views
 from mnistry.reading import reader as whole
 from mnistry.reading.learned import Trust
 
-MODULES = (decode, normalization, layout, learned, locate, recognizer, saliency, verifier, views, whole)
+MODULES = (context, decode, normalization, layout, learned, locate, recognizer, saliency, verifier, views, whole)
 
 
 def constants(trust: Trust, **site: Any) -> str:

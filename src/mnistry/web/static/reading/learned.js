@@ -1,12 +1,13 @@
 // Find candidates, look at each again, recognize its own ink, weigh the answers, lay out: reading/learned.py.
 
 import { LEARNED, TRUST, VERIFIER } from "./constants.js";
+import { context } from "./context.js";
 import { rows } from "./layout.js";
 import { apart, candidates, images, Locator } from "./locate.js";
 import { argmax, sum } from "./numbers.js";
 import { Verifier } from "./verifier.js";
 
-const { FLOOR, LEAST } = LEARNED;
+const { ASKED, FLOOR, LEAST } = LEARNED;
 const { MARK, NOTHING, SIGN } = VERIFIER;
 
 export class LearnedReader {
@@ -23,22 +24,20 @@ export class LearnedReader {
     const found = await this.find(picture, signal);
     if (!found.length) return { text: "", digits: [], reason: "no ink found" };
     const heard = found.map((one) => ({ ...one, ...combined(TRUST, one) }));
-    const shown = heard.filter(({ joint, other }) => {
-      const best = Math.max(...joint);
-      return best >= TRUST.told || best + other >= TRUST.shown;
-    });
+    let shown = heard.filter(isShown);
+    if (!shown.length) shown = asked(heard).filter(isShown);
     return laidOut(shown, [picture.size[0] / picture.width, picture.size[1] / picture.height]);
   }
 
-  // What may stand in a picture, each place once, in no order: [{ box, sure, classes, verified, octaves, image, proba,
+  // What may stand in a picture, each place once, in no order: [{ box, sure, classes, verified, around, image, proba,
   // isDigit }].
   async find(picture, signal) {
     const seen = await this.locator.look(picture, signal);
     const places = candidates(seen);
     const boxes = places.map(({ box }) => box);
     const verified = await this.verifier.answers(seen.map((one) => one.view), boxes, places.map(({ best }) => best));
-    const all = withOctaves(places.map((one, k) => ({ ...one, verified: verified[k] })));
-    const found = withOctaves(apart(boxes, all.map((one) => stands(TRUST, one))).map((k) => all[k]));
+    const all = inContext(places.map((one, k) => ({ ...one, verified: verified[k] })));
+    const found = inContext(apart(boxes, all.map((one) => stands(TRUST, one))).map((k) => all[k]));
     const forms = images(seen, found);
     const { proba, isDigit } = await this.model.answers(forms);
     return found.map((one, k) => ({ ...one, image: forms[k], proba: proba[k], isDigit: isDigit[k] }));
@@ -46,18 +45,14 @@ export class LearnedReader {
 }
 
 // The probability that a digit or another sign stands at a candidate's place.
-export function stands(trust, { octaves, sure, verified }) {
-  return logistic(trust.stands, logit(sure), logit(1 - verified[NOTHING]), -octaves);
+export function stands(trust, { around, sure, verified }) {
+  return logistic(trust.stands, logit(sure), logit(1 - verified[NOTHING]), ...around);
 }
 
-// With how many times each is half or twice as large as what stands in the picture for the most part.
-export function withOctaves(found) {
-  const sizes = found.map(({ box: [left, top, right, bottom] }) => Math.max(right - left, bottom - top));
-  const weights = found.map(({ sure, verified }, k) => sizes[k] * sure * (1 - verified[NOTHING]));
-  const order = [...sizes.keys()].sort((a, b) => sizes[a] - sizes[b]);
-  let left = sum(weights) / 2;
-  const usual = sizes[order.find((k) => (left -= weights[k]) <= 0)];
-  return found.map((one, k) => ({ ...one, octaves: Math.abs(Math.log2(sizes[k] / usual)) }));
+// Candidates with their context.
+function inContext(found) {
+  const around = context(found.map(({ box }) => box), found.map(({ sure, verified }) => sure * (1 - verified[NOTHING])));
+  return found.map((one, k) => ({ ...one, around: around[k] }));
 }
 
 // The probabilities that it is each digit, `joint`, and that it is another sign, or a digit that is unclear, `other`.
@@ -72,6 +67,18 @@ export function combined(trust, heard) {
   const mark = verified[MARK] / (verified[SIGN] + verified[MARK] + FLOOR);
   const joint = mixed.map((p) => (there * digit * p) / total);
   return { joint, other: there * (1 - (1 - digit) * mark) - Math.max(...joint) };
+}
+
+function isShown({ joint, other }) {
+  const best = Math.max(...joint);
+  return best >= TRUST.told || best + other >= TRUST.shown;
+}
+
+// The same where nothing is shown, with better odds for the best: people seldom show a picture of nothing.
+function asked(heard) {
+  const likeliest = argmax(heard.map(({ joint }) => Math.max(...joint)));
+  const raise = ASKED / (1 + (ASKED - 1) * Math.max(...heard[likeliest].joint));
+  return heard.map((one, k) => (k === likeliest ? { ...one, joint: one.joint.map((p) => p * raise) } : one));
 }
 
 function digitLogits({ classes, verified, isDigit }) {

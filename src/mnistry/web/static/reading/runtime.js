@@ -1,4 +1,4 @@
-// ONNX Runtime with one thread, from this site's own folder: reading/sessions.py.
+// ONNX Runtime with one thread, from this site's own folder.
 
 import * as ort from "../../onnxruntime/ort.wasm.bundle.min.mjs";
 
