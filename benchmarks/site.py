@@ -21,8 +21,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,11 @@ READ = """async () => {
   const told = await readPicture(window.drawn);
   const bytes = new Uint8Array(await window.drawn.arrayBuffer());
   return { ...told, png: btoa(bytes.reduce((all, each) => all + String.fromCharCode(each), "")) };
+}"""
+
+AGAIN = """async (n) => {
+  const { readPicture } = await import("./static/reader.js");
+  for (let k = 0; k < n; k++) await readPicture(window.drawn);
 }"""
 
 
@@ -131,7 +137,7 @@ def measured(site: Path, reader: Reader, drawings: list[tuple[str, Strokes]]) ->
         figures |= selftest(page, url)
         page.goto(url)
         page.wait_for_selector("html[data-ready]")
-        figures |= compared(page, reader, drawings)
+        figures |= compared(page, reader, drawings) | processor_ms(page)
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         stop()
         figures["offline"] = offline(page)
@@ -233,6 +239,32 @@ def compared(page: Any, reader: Reader, drawings: list[tuple[str, Strokes]]) -> 
         "largest_probability": float(f"{max(probabilities):.2g}"), "readings": len(times),
         "reading_ms_median": round(statistics.median(times), 1), "reading_ms_least": round(min(times), 1),
     }  # fmt: skip
+
+
+def processor_ms(page: Any, n: int = 30) -> dict[str, float]:
+    """Milliseconds of a processor that a reading of the last drawing takes: on a busy machine the figure that holds."""
+    if not Path("/proc/self/stat").is_file():
+        return {}
+    page.evaluate(AGAIN, 5)
+    before = processor_seconds(os.getpid())
+    page.evaluate(AGAIN, n)
+    return {"reading_processor_ms": round(1000 * (processor_seconds(os.getpid()) - before) / n)}
+
+
+def processor_seconds(root: int) -> float:
+    """What the processes below this one have taken of the processors, on Linux."""
+    children: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text("utf-8", "replace").rpartition(")")[2].split()
+            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            children[int(fields[1])].append((int(file.parent.name), seconds))
+    total, waiting = 0.0, [root]
+    while waiting:
+        for pid, seconds in children[waiting.pop()]:
+            total += seconds
+            waiting.append(pid)
+    return total
 
 
 def differences(here: dict[str, Any], there: dict[str, Any]) -> tuple[float, float]:
