@@ -4,7 +4,8 @@
         [--pictures ../shared/pictures] [--drawings 200]
 
 Pen strokes of 20 writers are drawn on the page's pad; the page's own picture of the pad is read by the page and by
-Python. Of the folder's pictures 20 are taken, evenly over its manifest. Without `--ort` npm fetches ONNX Runtime.
+Python. Of the folder's pictures 20 are taken, evenly over its manifest, beside the example pictures and a 74 in files
+of every kind. Without `--ort` npm fetches ONNX Runtime.
 The last line is one JSON object; the exit code is 1 where anything differs.
 """
 
@@ -13,6 +14,7 @@ import base64
 import csv
 import functools
 import gzip
+import io
 import json
 import os
 import re
@@ -28,6 +30,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import ExifTags, Image, ImageDraw
 from playwright.sync_api import expect, sync_playwright
 
 from mnistry import Reader
@@ -82,7 +86,7 @@ def main() -> int:
     parser.add_argument("--drawings", type=int, default=200)
     parser.add_argument("--pictures", type=Path, help="a folder with manifest.csv")
     options = parser.parse_args()
-    reader, pictures = Reader(), taken(options.pictures, 20) if options.pictures else {}
+    reader, pictures = Reader(), kinds() | (taken(options.pictures, 20) if options.pictures else {})
     with tempfile.TemporaryDirectory() as temporary:
         site = Path(temporary) / "site"
         files = write_site(site, reader, options.ort, pictures)
@@ -100,6 +104,44 @@ def taken(folder: Path, most: int) -> dict[str, bytes]:
         names = [row["file"] for row in csv.DictReader(file)]
     chosen = [names[k * len(names) // most] for k in range(most)]
     return {f"{k:02}{Path(name).suffix}": (folder / name).read_bytes() for k, name in enumerate(chosen)}
+
+
+def kinds() -> dict[str, bytes]:
+    """A 74 in files of every kind: turned, large, transparent, in 16 bits, with a palette."""
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    ink = np.asarray(written(300, 200).convert("L"))
+    clear = np.zeros((200, 300, 4), np.uint8)
+    clear[..., 3] = 255 - ink
+    white = clear + np.array([255, 255, 255, 0], np.uint8)
+    made: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "turned.jpg": (written(300, 400).rotate(90, expand=True), {"exif": turned}),
+        "large.jpg": (written(3000, 2000), {}), "large.png": (written(2500, 1900), {}),
+        "transparent.png": (Image.fromarray(clear), {}), "white_on_nothing.png": (Image.fromarray(white), {}),
+        "16_bits.png": (Image.fromarray(ink.astype(np.uint16) * 257), {}), "palette.gif": (written(300, 200), {}),
+        "lossy.webp": (written(300, 200), {}), "small.bmp": (written(60, 44), {}),
+        "empty.png": (Image.new("RGB", (200, 150), "white"), {}),
+    }  # fmt: skip
+    found = {}
+    for name, (picture, how) in made.items():
+        picture.save(file := io.BytesIO(), Image.registered_extensions()[Path(name).suffix], **how)
+        found[name] = file.getvalue()
+    return found
+
+
+def written(width: int, height: int) -> Image.Image:
+    """A 74 of plain strokes."""
+    picture, size = Image.new("RGB", (width, height), "white"), min(width, height) / 2
+    brush = ImageDraw.Draw(picture)
+    for left, strokes in (
+        (0.2, [[(0.1, 0), (0.8, 0), (0.4, 1)]]),
+        (1.2, [[(0.7, 1), (0.7, 0), (0, 0.65), (0.9, 0.65)]]),
+    ):
+        for stroke in strokes:
+            brush.line(
+                [((left + x) * size, (0.4 + y) * size) for x, y in stroke], "black", max(3, int(size / 9)), "curve"
+            )
+    return picture
 
 
 def drawn(path: Path | None, most: int) -> list[tuple[str, Strokes]]:
