@@ -120,7 +120,7 @@ def test_the_reading_lines_run(page: str, command):
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_every_line_of_a_page_runs(page: str, command, monkeypatch: pytest.MonkeyPatch):
-    """In order, on the stand-in: a training takes seconds. fetch and site run where the real data and ONNX Runtime are."""
+    """In order, on the stand-in: seconds a training. fetch and site run where the real data and ONNX Runtime are."""
     for line in shell_lines(PAGES[page], "mnistry "):
         _, *arguments = shlex.split(line)
         if arguments[0] == "fetch":
