@@ -1,6 +1,7 @@
 """What the documents say is so: commands run, links lead somewhere, figures of the README are those of the results."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -21,6 +22,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in 
 README, LOG = PAGES["README.md"], PAGES["LOG.md"]
 TRAINING, READING, RESULTS, FAQ = (PAGES[f"docs/{name}.md"] for name in ("training", "reading", "results", "faq"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+ORT = Path(os.environ.get("MNISTRY_ORT", ROOT / "node_modules" / "onnxruntime-web"))
 MOST_WORDS = 1000  # of the README
 WIDEST = 120  # characters of a line of prose
 
@@ -118,13 +120,17 @@ def test_the_reading_lines_run(page: str, command):
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_every_line_of_a_page_runs(page: str, command, monkeypatch: pytest.MonkeyPatch):
-    """In order, on the stand-in, so that a training takes seconds; fetch on the real data where it is."""
+    """In order, on the stand-in: seconds a training. fetch and site run where the real data and ONNX Runtime are."""
     for line in shell_lines(PAGES[page], "mnistry "):
         _, *arguments = shlex.split(line)
         if arguments[0] == "fetch":
             if not (REAL / "t10k-images-idx3-ubyte.gz").is_file():
                 continue
             monkeypatch.setenv("MNISTRY_DATA", str(REAL))
+        if arguments[0] == "site":
+            if not ORT.is_dir():
+                continue
+            arguments += ["--ort", str(ORT)]
         code, _, err = command(*arguments)
         monkeypatch.delenv("MNISTRY_DATA", raising=False)
         assert code == 0, f"{line}: {err}"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from mnistry import __version__
-from mnistry.cli import learn, read, report, serve, teach, tune
+from mnistry.cli import learn, read, report, serve, site, teach, tune
 from mnistry.cli.arguments import DONE
 from mnistry.settings import MnistryError, missing_extra
 
@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.Ar
     (learn.export, learn.export_arguments),
     (read.read, read.read_arguments),
     (serve.serve, serve.serve_arguments),
+    (site.site, site.site_arguments),
     (teach.corrections, teach.corrections_arguments),
     (teach.finetune, teach.finetune_arguments),
 )

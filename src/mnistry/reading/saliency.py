@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 SIDE = 5  # pixels of the square: larger ones hide whole strokes, smaller ones hardly change an answer
 STEP = 2  # pixels from one place of the square to the next
 LEAST_SCALE = 0.05  # the change of a probability below which colours stay faint
+MOST_EXPLAINED = 16  # digits of one picture: each takes some hundred answers of the model
 FOR, AGAINST = (217, 100, 20), (40, 110, 190)  # the colours of ink that speaks for the answer and against it
 
 

@@ -21,14 +21,13 @@ from PIL import Image
 
 from mnistry.imaging.decode import FORMATS, PictureError
 from mnistry.reading.reader import Reader, Reading
-from mnistry.reading.saliency import AGAINST, FOR, LEAST_SCALE, occlusion
+from mnistry.reading.saliency import AGAINST, FOR, LEAST_SCALE, MOST_EXPLAINED, occlusion
 from mnistry.settings import MnistryError, write_atomic
 from mnistry.web.batching import Answer, Batcher, Images
 from mnistry.web.configuration import ServeSettings
 from mnistry.web.schema import RequestError
 
 T = TypeVar("T")
-MOST_EXPLAINED = 16  # digits of one picture: each takes some hundred answers of the model
 FOLDER = Path(str(resources.files("mnistry") / "web" / "static" / "examples"))
 STORED = FOLDER / "answers.json"
 TOLERANCE = 1e-3  # of a probability: other processors round differently

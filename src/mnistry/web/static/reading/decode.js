@@ -1,0 +1,84 @@
+// A picture of any kind that the browser opens -> 8-bit RGB on paper, upright, no larger than needed: imaging/decode.py.
+
+import { DECODE } from "./constants.js";
+
+const { FAINTEST, LONGEST_SIDE, MOST_PIXELS, STRIP, WORKING_SIDE } = DECODE;
+
+export class PictureError extends Error {}
+
+// A Blob as { pixels (h, w, 3), width, height, size: [width, height] of its own }; raises PictureError.
+export async function openPicture(blob) {
+  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" }).catch(() => null);
+  if (!bitmap) throw new PictureError("The browser cannot open this picture: expected PNG, JPEG or WebP.");
+  const { width, height } = bitmap;
+  try {
+    if (Math.max(width, height) > LONGEST_SIDE || width * height > MOST_PIXELS) {
+      throw new PictureError(`This picture has ${width} x ${height} pixels: expected at most ${MOST_PIXELS / 1e6} million.`);
+    }
+    const share = await shrinking(blob, bitmap);
+    const white = onPaper(bitmap, share, "#fff");
+    const small = contrast(white) >= FAINTEST ? white : onPaper(bitmap, share, "#000");
+    return { ...small, size: [width, height] };
+  } finally {
+    bitmap.close();
+  }
+}
+
+// How many pixels a side become one; Pillow opens a large JPEG at a half, a quarter or an eighth at once.
+async function shrinking(blob, { width, height }) {
+  const start = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
+  const share = WORKING_SIDE / Math.max(width, height, WORKING_SIDE);
+  const wanted = Math.min(...[width, height].map((side) => Math.floor(side / Math.max(1, Math.floor(side * share)))));
+  const opened = start[0] === 0xff && start[1] === 0xd8 ? [8, 4, 2, 1].find((part) => wanted >= part) : 1;
+  return opened * Math.max(1, Math.ceil(Math.ceil(Math.max(width, height) / opened) / WORKING_SIDE));
+}
+
+// On paper of one colour, averaged over squares, in strips: so no copy of a large picture is made.
+function onPaper(bitmap, share, ground) {
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.ceil(side / share));
+  const pixels = new Uint8Array(width * height * 3);
+  const rows = share * Math.max(1, Math.floor(STRIP / (bitmap.width * share)));
+  const canvas = new OffscreenCanvas(bitmap.width, Math.min(rows, bitmap.height));
+  const brush = canvas.getContext("2d", { willReadFrequently: true });
+  for (let top = 0; top < bitmap.height; top += rows) {
+    const high = Math.min(rows, bitmap.height - top);
+    brush.fillStyle = ground;
+    brush.fillRect(0, 0, canvas.width, high);
+    brush.drawImage(bitmap, 0, -top);
+    reduce(brush.getImageData(0, 0, bitmap.width, high), share, pixels.subarray((top / share) * width * 3));
+  }
+  return { pixels, width, height };
+}
+
+function reduce({ data, width, height }, share, made) {
+  let to = 0;
+  for (let y = 0; y < height; y += share) {
+    const end = Math.min(y + share, height);
+    for (let x = 0; x < width; x += share) {
+      const right = Math.min(x + share, width);
+      const n = (end - y) * (right - x);
+      let [red, green, blue] = [n >> 1, n >> 1, n >> 1];
+      for (let down = y; down < end; down++) {
+        for (let k = (down * width + x) * 4, last = (down * width + right) * 4; k < last; k += 4) {
+          red += data[k];
+          green += data[k + 1];
+          blue += data[k + 2];
+        }
+      }
+      made[to++] = red / n;
+      made[to++] = green / n;
+      made[to++] = blue / n;
+    }
+  }
+}
+
+function contrast({ pixels }) {
+  const low = [255, 255, 255];
+  const high = [0, 0, 0];
+  for (let k = 0; k < pixels.length; k++) {
+    const channel = k % 3;
+    if (pixels[k] < low[channel]) low[channel] = pixels[k];
+    if (pixels[k] > high[channel]) high[channel] = pixels[k];
+  }
+  return Math.max(...high.map((value, channel) => value - low[channel]));
+}
