@@ -131,12 +131,13 @@ def candidates(seen: list[Seen]) -> Candidates:
 
 
 def agreed(seen: list[Seen]) -> Candidates:
-    """All candidates; each is as sure as the views on the mean, among those that show its place at a fit size."""
+    """All candidates; each is as sure, and its box and classes are, as the views say on the mean that show it fitly."""
     boxes = np.concatenate([one.boxes for one in seen])
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     origin = np.repeat(np.arange(len(seen)), [len(one.boxes) for one in seen])
     votes = np.zeros((len(seen), len(boxes)), np.float32)
     weights, classes = np.zeros_like(votes), np.zeros((len(seen), len(boxes), 11), np.float32)
+    places = np.zeros((len(seen), len(boxes), 4), np.float32)
     for k, one in enumerate(seen):
         octaves = np.log2(sizes * one.view.scale / BEST)
         weights[k] = np.exp(-np.square(octaves / 1.0)) * _shows(one.view, boxes)
@@ -148,12 +149,16 @@ def agreed(seen: list[Seen]) -> Candidates:
             found = (same.max(axis=1) >= SAME) & _mutual(same, origin)
             votes[k] = np.where(found, one.sure[nearest], 0)
             classes[k] = np.where(found[:, None], one.classes[nearest], 0)
+            places[k] = np.where(found[:, None], one.boxes[nearest], 0)
     own = origin, np.arange(len(boxes))
     votes[own] = np.concatenate([one.sure for one in seen])
-    classes[own] = np.concatenate([one.classes for one in seen])
-    sure = (votes * weights).sum(axis=0) / weights.sum(axis=0)
-    mixed = (classes * (votes * weights)[..., None]).sum(axis=0)
-    return Candidates(boxes, sure, mixed / mixed.sum(axis=1, keepdims=True), weights.argmax(axis=0))
+    classes[own], places[own] = np.concatenate([one.classes for one in seen]), boxes
+    counts = votes * weights
+    total = counts.sum(axis=0)
+    mixed, boxes = ((values * counts[..., None]).sum(axis=0) / total[:, None] for values in (classes, places))
+    return Candidates(
+        boxes, total / weights.sum(axis=0), mixed / mixed.sum(axis=1, keepdims=True), weights.argmax(axis=0)
+    )
 
 
 def _mutual(same: Floats, origin: NDArray[np.intp]) -> NDArray[np.bool_]:
