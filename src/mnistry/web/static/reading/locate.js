@@ -93,12 +93,14 @@ export function agreed(seen) {
   const own = seen.flatMap((one, origin) => one.boxes.map((box, k) => ({ box, origin, sure: one.sure[k], classes: one.classes[k] })));
   const votes = seen.map((one, k) => votesOf(one, k, own));
   return own.map(({ box, origin, sure, classes }, row) => {
-    const heard = votes.map((vote, k) => (k === origin ? { sure, classes } : vote[row]));
+    const heard = votes.map((vote, k) => (k === origin ? { box, sure, classes } : vote[row]));
     const weights = seen.map((one, k) => weightOf(one.view, box, k === origin));
     const shares = heard.map((one, k) => one.sure * weights[k]);
     const mixed = Array.from(classes, (_, c) => sum(heard.map((one, k) => one.sure && one.classes[c] * shares[k])));
     const total = sum(mixed);
-    return { box, sure: sum(shares) / sum(weights), classes: mixed.map((p) => p / total), best: argmax(weights) };
+    const count = sum(shares);
+    const mean = Array.from(box, (_, side) => sum(heard.map((one, k) => (one.sure ? one.box[side] * shares[k] : 0))) / count);
+    return { box: mean, sure: count / sum(weights), classes: mixed.map((p) => p / total), best: argmax(weights) };
   });
 }
 
@@ -120,7 +122,7 @@ function votesOf(one, k, own) {
   });
   return nearest.map(({ place, share }, row) => {
     const mutual = share >= best.get(`${own[row].origin} ${place}`);
-    return share >= SAME && mutual ? { sure: one.sure[place], classes: one.classes[place] } : NOT_FOUND;
+    return share >= SAME && mutual ? { box: one.boxes[place], sure: one.sure[place], classes: one.classes[place] } : NOT_FOUND;
   });
 }
 
