@@ -88,17 +88,19 @@ export function candidates(seen) {
   return apart(found.map(({ box }) => box), found.map(({ sure }) => sure), TWICE, 2).map((k) => found[k]);
 }
 
-// All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
+// All candidates; each is as sure, and its box and classes are, as the views say on the mean that show it fitly.
 export function agreed(seen) {
   const own = seen.flatMap((one, origin) => one.boxes.map((box, k) => ({ box, origin, sure: one.sure[k], classes: one.classes[k] })));
   const votes = seen.map((one, k) => votesOf(one, k, own));
-  return own.map(({ box, origin, sure, classes }, row) => {
-    const heard = votes.map((vote, k) => (k === origin ? { sure, classes } : vote[row]));
-    const weights = seen.map((one, k) => weightOf(one.view, box, k === origin));
-    const shares = heard.map((one, k) => one.sure * weights[k]);
-    const mixed = Array.from(classes, (_, c) => sum(heard.map((one, k) => one.sure && one.classes[c] * shares[k])));
-    const total = sum(mixed);
-    return { box, sure: sum(shares) / sum(weights), classes: mixed.map((p) => p / total), best: argmax(weights) };
+  return own.map((candidate, row) => {
+    const heard = votes.map((vote, k) => (k === candidate.origin ? candidate : vote[row]));
+    const weights = seen.map((one, k) => weightOf(one.view, candidate.box, k === candidate.origin));
+    const counts = heard.map((one, k) => one.sure * weights[k]);
+    const total = sum(counts);
+    const mean = (name) => Array.from(candidate[name], (_, c) => sum(heard.map((one, k) => one.sure && one[name][c] * counts[k])) / total);
+    const mixed = mean("classes");
+    const whole = sum(mixed);
+    return { box: mean("box"), sure: total / sum(weights), classes: mixed.map((p) => p / whole), best: argmax(weights) };
   });
 }
 
@@ -120,7 +122,7 @@ function votesOf(one, k, own) {
   });
   return nearest.map(({ place, share }, row) => {
     const mutual = share >= best.get(`${own[row].origin} ${place}`);
-    return share >= SAME && mutual ? { sure: one.sure[place], classes: one.classes[place] } : NOT_FOUND;
+    return share >= SAME && mutual ? { box: one.boxes[place], sure: one.sure[place], classes: one.classes[place] } : NOT_FOUND;
   });
 }
 
