@@ -47,7 +47,7 @@ def test_the_name_alone_prints_the_help(command):
 
 def test_the_help_tells_the_story_learn_prove_read_serve(command):
     listed = re.findall(r"^    (\w+)(?: |$)", command()[1], re.MULTILINE)
-    learn, use = ["fetch", "models", "train", "tune"], ["read", "serve", "corrections", "finetune"]
+    learn, use = ["fetch", "models", "train", "tune"], ["read", "serve", "site", "corrections", "finetune"]
     assert [name for name in listed if name != "COMMAND"] == [*learn, "evaluate", "report", "compare", "export", *use]
 
 

@@ -13,7 +13,10 @@ from mnistry.data.writers import Hand, some_digit
 SMALLEST, LARGEST = 12, 110  # pixels of a digit's height
 FINE = 0.06  # of a digit's height: a pen so fine draws MNIST's digits by their middle lines
 LETTER = -1  # the label of what is no digit
-PLAIN = 0.15  # share of the 1s that are one straight stroke
+PLAIN = 0.3  # share of the 1s that are one straight stroke
+UPRIGHT = Strokes(
+    (np.array([(0, -1), (0, 0)], np.float32),)
+)  # a 1 as upright as a ruled line, however one's hand leans
 STRUCK_OUT = 0.004  # share of the digits that their writer crossed out
 
 
@@ -58,6 +61,8 @@ class Writing:
     def tile(self, shape: Shape, x: float, y: float, random: Generator, high: float = 1.0) -> Tile:
         """A shape that stands on (x, y), `high` times as high as a digit."""
         size = self.size * high * float(np.exp(random.normal(0, 0.06)))
+        if shape is UPRIGHT:
+            return draw(shape, size * np.eye(2), (x, y), self.pen, random)
         turn = self.angle + random.normal(0, 0.03)
         cos, sin = np.cos(turn), np.sin(turn)
         lean = np.array([(1.0, -self.slant + random.normal(0, 0.03)), (0.0, 1.0)])
@@ -73,6 +78,8 @@ class Writing:
     def shape(self, label: int, random: Generator) -> Shape:
         """A digit of this person's, or of somebody's who wrote such a one; or a 1 of one plain stroke."""
         if label == 1 and random.random() < PLAIN:
+            if random.random() < 0.6:
+                return UPRIGHT
             bend, top = random.normal(0, 0.02), random.normal(0, 0.04)
             return Strokes((np.array([(top, -1), (bend, -0.5), (0, 0)], np.float32),))
         fine = not self.pen.natural and not self.pen.hollow and self.pen.width < FINE * self.size

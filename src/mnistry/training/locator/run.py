@@ -27,7 +27,7 @@ KINDS = {  # weights of the kinds of scenes for the verifier: more of what stand
 }  # fmt: skip
 FITTED_KINDS = {  # for the trust: as people's pictures are, which seldom hold nothing; MNIST's writers are known to all
     "row": 0.2, "rows": 0.08, "amount": 0.2, "form": 0.09, "single": 0.2, "cropped": 0.1, "mixed": 0.05,
-    "scattered": 0.03, "clutter": 0.06,
+    "scattered": 0.03, "clutter": 0.13,
 }  # fmt: skip
 LARGER = 0.05  # share of its scenes that are made two or three times as large
 KNOWN = 0.3  # times as often as to learn from, MNIST's writers are asked for what the trust is fitted on
