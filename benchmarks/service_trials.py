@@ -199,7 +199,7 @@ async def one_end(seed: int) -> dict[str, Any]:
         await asyncio.sleep(chosen.uniform(0.3, 1.0))
         begun = time.perf_counter()
         process.terminate()
-        code = await asyncio.to_thread(process.wait, 30)
+        code = await asyncio.to_thread(process.wait, 60)
         seconds = time.perf_counter() - begun
         await asyncio.gather(*running)
     return {"code": code, "seconds": seconds, "counts": counts}

@@ -17,7 +17,6 @@ import json
 import math
 import os
 import platform
-import signal
 import subprocess
 import sys
 import tempfile
@@ -222,10 +221,12 @@ def mnistry() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
         command = [sys.executable, "-m", "mnistry.cli", "serve", "--port", "0", "--json", "--quiet"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "MNISTRY_HOME": home})
         assert process.stdout
-        yield int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]), process
-        process.send_signal(signal.SIGTERM)  # nothing where it has ended
-        process.wait(30)
-        process.stdout.close()
+        try:
+            yield int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]), process
+        finally:
+            process.terminate()  # nothing where it has ended
+            process.wait(60)
+            process.stdout.close()
 
 
 @contextmanager
@@ -233,15 +234,17 @@ def flask() -> Iterator[int]:
     """The field's endpoint: its port."""
     port = 18_321
     process = subprocess.Popen([sys.executable, "-c", FLASK, str(port)], stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        try:
-            asyncio.run(closed(port, bodies("flask")["png"], 1, 0.1))
-            break
-        except OSError:
-            time.sleep(0.2)
-    yield port
-    process.kill()
-    process.wait(30)
+    try:
+        for _ in range(300):
+            try:
+                asyncio.run(closed(port, bodies("flask")["png"], 1, 0.1))
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield port
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def http_request(path: str, body: bytes, kind: str, header: str = "") -> bytes:
