@@ -20,12 +20,16 @@ INTERRUPTED = 130
 PATIENCE = 2.0  # seconds that a call into C may keep the handler from running
 
 _patience, _orderly, _times = PATIENCE, False, 0
+_stderr = 2
 
 
 def install() -> None:
     """Take Ctrl-C over, unless whoever has started this process wants it ignored."""
     if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         return
+    global _stderr
+    with suppress(OSError):  # it is closed
+        _stderr = os.dup(2)  # 2 itself leads elsewhere while C libraries are kept quiet
     signal.signal(signal.SIGINT, _handle)
     with suppress(AttributeError):  # Windows before Python 3.12
         read, write = os.pipe()
@@ -45,9 +49,9 @@ def end_at_once(sentence: str = "interrupted; no unfinished file was kept.") -> 
     remove_drafts()
     with suppress(OSError, ValueError, RuntimeError):  # RuntimeError: it was being written to when the signal came
         sys.stdout.flush()
-    cursor = "\033[?25h" if os.isatty(2) else ""  # a progress bar hides it
+    cursor = "\033[?25h" if os.isatty(_stderr) else ""  # a progress bar hides it
     with suppress(OSError):
-        os.write(2, f"{cursor}mnistry: {sentence}\n".encode())
+        os.write(_stderr, f"{cursor}mnistry: {sentence}\n".encode())
     os._exit(INTERRUPTED)
 
 
