@@ -1,4 +1,4 @@
-"""Races and faults on purpose: `python benchmarks/reliability.py trainings|fetch|read|pictures [--n N] [--seed S]`.
+"""Races and faults on purpose: `python benchmarks/reliability.py KIND [--n N] [--seed S]`; the kinds are:
 
 * `trainings`: a training of its own is killed N times at random (kill -9) and resumed each time; whenever one has come
   to its end its weights are compared, bit by bit, with those of a training that nobody interrupted.
@@ -6,6 +6,9 @@
   killed at random; then the file is fetched once more and its hash checked, and nothing else may be left.
 * `read`: N pictures by two processes, one of which is killed every second: every answer there once, in order.
 * `pictures`: N hostile pictures, mutated from the examples: no crash, and the longest time and the most memory.
+* `ctrl-c`: N commands (models, read, train, tune, compare) get Ctrl-C, they and all that they have started, at a random
+  moment, half of them early: each ends within 20 s with 130 and without a traceback, leaves no file half written and
+  no process. What comes while Python itself is starting is not ours to hear, and is counted apart.
 
 The last line is one JSON object.
 """
@@ -211,8 +214,93 @@ def pictures(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+RUN = "import sys; from mnistry.cli.__main__ import run; sys.argv[0] = 'mnistry'; sys.exit(run())"  # as the script does
+INTERRUPTED = (
+    "models", f"read {EXAMPLES}", f"read {EXAMPLES} --workers 2", "train dense --dataset digits",
+    "train forest --dataset digits", "tune knn --dataset digits --trials 2 --workers 2 --space smoothing=0.001:0.1:log",
+    "compare knn --dataset digits",
+)  # fmt: skip
+STARTING, STARTED = b"init_import_site", "Python itself was starting"
+END = 20  # seconds after which a command that was interrupted hangs
+
+
+def ctrl_c(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us with & has it ignored
+    usual = {}
+    for number, command in enumerate(INTERRUPTED):
+        begun = time.perf_counter()
+        process = begin(command, folder / f"usual{number}")
+        process.communicate()
+        assert process.returncode == 0, command
+        usual[command] = time.perf_counter() - begun
+    bad: list[dict[str, Any]] = []
+    ended = early = 0
+    for k in range(n):
+        command, home = INTERRUPTED[k % len(INTERRUPTED)], folder / str(k)
+        process, after = begin(command, home), chance.uniform(0, usual[command] * chance.choice((0.2, 1)))
+        try:
+            process.wait(after)
+            ended += 1
+            fault = "" if process.returncode == 0 else f"ended with {process.returncode} by itself"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGINT)
+            fault = fault_of(process, home)
+        process.communicate()
+        early += fault == STARTED
+        if fault and fault != STARTED:
+            bad.append({"command": command.partition(" ")[0], "after": round(after, 2), "fault": fault})
+            print(bad[-1], flush=True)
+    return {
+        "tries": n, "ended_before": ended, "python_starting": early, "interrupted": n - ended - early, "bad": len(bad),
+        "faults": bad, "ok": not bad,
+    }  # fmt: skip
+
+
+def begin(command: str, home: Path) -> "subprocess.Popen[bytes]":
+    """A command in a session of its own, as in a terminal of its own."""
+    environment = os.environ | {"MNISTRY_HOME": str(home), "MNISTRY_OFFLINE": "1", "PYTHONFAULTHANDLER": "1"}
+    return subprocess.Popen([sys.executable, "-c", RUN, *command.split()], env=environment, start_new_session=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)  # fmt: skip
+
+
+def fault_of(process: "subprocess.Popen[bytes]", home: Path) -> str:
+    """What is wrong with how a process ends that has got Ctrl-C, or nothing."""
+    try:
+        _, told = process.communicate(timeout=END)
+    except subprocess.TimeoutExpired:
+        processes = alive(home)
+        os.killpg(process.pid, signal.SIGABRT)  # faulthandler tells where it hangs
+        return f"hangs: {processes} {process.communicate()[1].decode(errors='replace')[-3000:]}"
+    if STARTING in told or (b"Traceback" in told and b"mnistry" not in told):
+        return STARTED
+    if b"Traceback" in told or b"Error" in told:
+        return told.decode(errors="replace")[-3000:]
+    if process.returncode not in (130, -signal.SIGINT, 0):
+        return f"ended with {process.returncode}: {told.decode(errors='replace')[-1000:]}"
+    if left := [str(path) for path in home.rglob("*.mnistry-part*")]:
+        return f"left {left}"
+    until = time.monotonic() + END
+    while alive(home) and time.monotonic() < until:
+        time.sleep(0.2)
+    return f"left processes {alive(home)}" if alive(home) else ""
+
+
+def alive(home: Path) -> list[str]:
+    """The processes that have this MNISTRY_HOME."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MNISTRY_HOME={home}\0".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
+        except OSError:
+            continue
+    return found
+
+
 KINDS: dict[str, tuple[Callable[[int, random.Random, Path], dict[str, Any]], int]] = {
     "trainings": (trainings, 200), "fetch": (fetch, 50), "read": (read, 5000), "pictures": (pictures, 7000),
+    "ctrl-c": (ctrl_c, 350),
 }  # fmt: skip
 
 
@@ -220,7 +308,7 @@ def main() -> int:
     """Run one of them; exit code 1 if something did not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--n", type=int, help="how many (default: 200 kills, 50 rounds, 5000 or 7000 pictures)")
+    parser.add_argument("--n", type=int, help="how many (default: hundreds or thousands, by kind)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     work, usual = KINDS[options.kind]

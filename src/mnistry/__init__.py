@@ -1,10 +1,11 @@
 """mnistry learns handwritten digits, proves how well it has learnt them, and reads them in people's own pictures."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own would be an import of milliseconds, before the command line hears Ctrl-C
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mnistry.data.dataset import load as load
     from mnistry.imaging.decode import PictureError as PictureError
     from mnistry.reading.reader import Digit as Digit
@@ -30,7 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Load a public name's module when it is first asked for, so that `import mnistry` costs nothing.
 
     Raises MissingExtraError, an ImportError, where the libraries for training are not installed.

@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,7 @@ EXTRAS = {  # which extra of pyproject.toml brings a library; `train` brings all
 
 DRAFT = ".mnistry-part"  # how the names of unfinished files and folders end
 SHOWN = 60  # characters of a value in a sentence
+DRAFTS: set[Path] = set()  # those that this process is writing
 STALE = 24 * 3600  # seconds after which a draft is swept away where the system has no locks
 
 
@@ -138,17 +141,29 @@ def write_atomic(target: Path, data: bytes) -> None:
 
     What killed processes have left of such files in the same folder is cleared away.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with draft(target) as path:
-            with path.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            path.chmod(0o644)
-            path.replace(target)
-    except OSError as problem:
-        raise not_written(target, problem) from problem
+    write_together({target: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none is put in its place, the first one first, before all are on the disk.
+
+    Raises MnistryError if one of them cannot be written.
+    """
+    drafts: dict[Path, Path] = {}
+    with ExitStack() as stack:
+        try:
+            for target, data in files.items():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                drafts[target] = stack.enter_context(draft(target))
+                with drafts[target].open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                drafts[target].chmod(0o644)
+            for target, path in drafts.items():
+                path.replace(target)
+        except OSError as problem:
+            raise not_written(target, problem) from problem
 
 
 @contextmanager
@@ -164,7 +179,30 @@ def draft(target: Path, folder: bool = False) -> Iterator[Path]:
         yield path
     finally:
         _remove(path)
+        DRAFTS.discard(path)
         os.close(lock)
+
+
+def remove_drafts() -> None:
+    """Clear away what this process has begun to write: called when it ends at once."""
+    for path in list(DRAFTS):
+        _remove(path)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def not_written(target: Path, problem: OSError) -> MnistryError:
@@ -187,12 +225,14 @@ def _locked(target: Path, folder: bool) -> tuple[Path, int]:
         else:
             lock, name = tempfile.mkstemp(DRAFT, f".{target.name}.", target.parent)
             path = Path(name)
+        DRAFTS.add(path)
         if LOCKS:
             with suppress(OSError):  # a file system without locks: nothing is swept there
                 LOCKS.flock(lock, LOCKS.LOCK_EX)
         if path.exists():
             return path, lock
         os.close(lock)  # somebody has swept it between its birth and its lock
+        DRAFTS.discard(path)
 
 
 def _sweep(folder: Path) -> None:

@@ -10,7 +10,9 @@ from conftest import LONG, ROOT
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "n"), [("fetch", 3), ("trainings", 3), ("read", 200), ("pictures", 300)])
+@pytest.mark.parametrize(
+    ("kind", "n"), [("fetch", 3), ("trainings", 3), ("read", 200), ("pictures", 300), ("ctrl-c", 14)]
+)
 def test_it_holds(kind: str, n: int):
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "reliability.py", kind, "--n", str(n)],

@@ -11,11 +11,13 @@ from contextlib import suppress
 from typing import NoReturn
 
 from mnistry import __version__
-from mnistry.cli import learn, read, report, serve, site, teach, tune
+from mnistry.cli import interrupt, learn, read, report, serve, site, teach, tune
 from mnistry.cli.arguments import DONE
 from mnistry.settings import MnistryError, missing_extra
 
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE = 2
+# After Ctrl-C these have something to say, or to put back, for which they have so many seconds.
+ORDERLY = {tune.tune: 15, report.compare: 15, serve.serve: 24 * 3600}  # the service has a limit of its own
 # Each command with what adds its arguments, in the order of the story: learn, prove, read, serve, teach.
 COMMANDS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None] | None], ...] = (
     (learn.fetch, None),
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     try:
         options = _parsed(sys.argv[1:] if arguments is None else arguments)
+        if patience := ORDERLY.get(options.command):
+            interrupt.orderly(patience)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"The system reports an error: {problem}.")
     except KeyboardInterrupt as end:
         print(f"mnistry: {end if end.args else 'interrupted; no unfinished file was kept.'}", file=sys.stderr)
-        return INTERRUPTED
+        return interrupt.INTERRUPTED
     except MemoryError:
         return _fail("There is not enough memory for this: lower batch_size or width, or use a smaller input.")
 
@@ -67,8 +71,9 @@ def run() -> None:
 
     TensorFlow's threads may still be asking for batches then, and an orderly end of Python under them can crash.
     """
+    interrupt.install()
     code = main()
-    if code == INTERRUPTED:
+    if code == interrupt.INTERRUPTED:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()

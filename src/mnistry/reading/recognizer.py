@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry.settings import MnistryError, Settings, write_atomic
+from mnistry.settings import MnistryError, Settings, write_together
 
 BATCH = 16  # images at a time: small batches stay in the processor's cache
 UNPICKLED = ("_session", "_learned")  # what each process opens for itself
@@ -154,8 +154,7 @@ def keep_taught(home: Path, model: bytes, card: dict[str, Any]) -> Path:
     folder = home / TAUGHT
     numbers = [int(path.stem) for path in folder.glob("*.*") if path.stem.isdecimal()]
     file = folder / f"{max(numbers, default=0) + 1:06}.onnx"
-    write_atomic(file, model)
-    write_atomic(file.with_suffix(".json"), json.dumps(card, indent=1).encode())
+    write_together({file: model, file.with_suffix(".json"): json.dumps(card, indent=1).encode()})
     for old in sorted(folder.glob("*.json"))[:-TAUGHT_KEPT]:
         _forget(old)
     return file

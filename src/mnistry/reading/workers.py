@@ -123,8 +123,11 @@ def serve() -> None:
     threading.Thread(target=_follow, args=(items,), daemon=True).start()
     work, answer = items.get(), None  # the first answer says that it has begun
     while True:
-        pickle.dump(answer, answers)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except BrokenPipeError:  # the parent is gone
+            os._exit(1)
         answer = _answer(work, items.get())
 
 

@@ -21,7 +21,7 @@ from mnistry.models.backend import load_keras
 from mnistry.models.classical import flat
 from mnistry.models.neural import NeuralClassifier
 from mnistry.reading.reader import THRESHOLD, Reader
-from mnistry.settings import MnistryError, write_atomic
+from mnistry.settings import MnistryError, write_together
 from mnistry.training import onnx_graphs, robustness
 from mnistry.training.model_card import check_page, model_page
 from mnistry.training.runs import MANIFEST, Run
@@ -107,9 +107,8 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
         card["test"] |= {"threshold": THRESHOLD, "kept": float(np.mean(proba >= THRESHOLD))}
     if spoilt := robustness.kept(run):
         card["test"] |= {"corruptions": spoilt["mean"]}
-    write_atomic(target, model)
-    write_atomic(target.with_suffix(".json"), json.dumps(card, indent=1).encode())
-    write_atomic(page, model_page(card, target.name).encode())
+    texts = {target.with_suffix(".json"): json.dumps(card, indent=1), page: model_page(card, target.name)}
+    write_together({target: model} | {path: text.encode() for path, text in texts.items()})
     return target, parity
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistry.models.neural_settings import NEURAL
-from mnistry.settings import MnistryError, draft, not_written, resolved, shown
+from mnistry.settings import MnistryError, draft, not_written, resolved, shown, uninterrupted
 
 MANIFEST = "manifest.json"
 PARTS = {"run.json", "history.csv", "metrics.json", "model.onnx", "test_probabilities.npy"}
@@ -267,12 +267,13 @@ def _write_manifest(folder: Path) -> None:
 def _swap(new: Path, folder: Path) -> None:
     """Replace the old folder by the new one, and only then delete the old one."""
     old = new.with_suffix(".old")
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
+    with uninterrupted():
+        folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -136,6 +136,9 @@ class Corrections:
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             sentence = f"{self.file} is damaged and was left as it is: move it away to begin a new one."
             return StoreError("damaged", sentence)
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            sentence = f"{self.file} cannot be written: set MNISTRY_HOME to a folder that you may write to."
+            return StoreError("damaged", sentence)
         return StoreError("damaged", f"The corrections in {self.file} cannot be used: {problem}.")
 
 
