@@ -3,8 +3,8 @@
     maker = SceneMaker.training(strokes=Path("../shared/strokes/pendigits-train.gz"), writers=Path("../shared/writers"))
     scene = maker.scene(np.random.default_rng(0))
 
-The same generator state gives the same scene. The way of one: a kind (`KINDS`; `layouts.LAYOUTS`) writes on a `Page`, the page
-gets a ground and colours, geometry, and what a camera does to it.
+The same generator state gives the same scene. The way of one: a kind (`KINDS`; `layouts.LAYOUTS`) writes on a `Page`,
+the page gets a ground and colours, geometry, and what a camera does to it.
 """
 
 from collections.abc import Sequence
