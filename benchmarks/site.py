@@ -256,7 +256,7 @@ def first_reading(browser: Any, url: str, complaints: list[str]) -> float:
 def selftest(page: Any, url: str) -> dict[str, Any]:
     """The self-test page's own verdict."""
     page.goto(f"{url}selftest.html")
-    page.wait_for_selector("html[data-done]")
+    page.wait_for_selector("html[data-done]", timeout=5 * SLOW)
     same, n = re.findall(r"\d+", page.locator("#verdict").inner_text())
     for row in page.locator("#rows tr.bad").all_inner_texts():
         print("differs:", row)
