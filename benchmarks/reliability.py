@@ -19,6 +19,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -272,7 +273,8 @@ def fault_of(process: "subprocess.Popen[bytes]", home: Path) -> str:
         processes = alive(home)
         os.killpg(process.pid, signal.SIGABRT)  # faulthandler tells where it hangs
         return f"hangs: {processes} {process.communicate()[1].decode(errors='replace')[-3000:]}"
-    if STARTING in told or (b"Traceback" in told and b"mnistry" not in told):
+    ours = re.search(rb'File "[^"]*mnistry/', told)
+    if STARTING in told or (b"Traceback" in told and not ours):
         return STARTED
     if b"Traceback" in told or b"Error" in told:
         return told.decode(errors="replace")[-3000:]
