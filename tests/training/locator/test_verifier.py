@@ -130,6 +130,7 @@ def test_the_fit_finds_the_weights_that_made_the_answers():
 def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("MNISTRY_DATA", str(mnist))
     monkeypatch.setattr("mnistry.training.locator.run.SCENES", 30)
+    monkeypatch.setattr("mnistry.training.locator.learn.FIRST", 300)
     run, told = LocatorRun(steps=4, verifier_steps=4), []
     cards = train_all(run, tmp_path, False, lambda *step: told.append(step))
     assert [card["bytes"] for card in cards.values()] == [
