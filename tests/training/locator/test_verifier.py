@@ -17,7 +17,7 @@ from mnistry.reading.views import view
 from mnistry.settings import MnistryError, Settings
 from mnistry.training.locator.crops import Cropper, labelled, standardised
 from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
-from mnistry.training.locator.run import CandidateScenes, LocatorRun, train_all
+from mnistry.training.locator.run import CandidateScenes, LocatorRun
 from mnistry.training.locator.trust import _exponents, _logistic
 
 
@@ -124,22 +124,6 @@ def test_the_fit_finds_the_weights_that_made_the_answers():
     votes = generator.normal(0, 1, (4000, 10, 2)).astype(np.float32)
     labels = (2 * votes[:, :, 0] + generator.gumbel(size=(4000, 10))).argmax(axis=1)
     assert np.abs(np.array(_exponents(votes, labels)) - (2, 0)).max() < 0.15
-
-
-@pytest.mark.slow
-def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("MNISTRY_DATA", str(mnist))
-    monkeypatch.setattr("mnistry.training.locator.run.SCENES", 30)
-    monkeypatch.setattr("mnistry.training.locator.learn.FIRST", 300)
-    run, told = LocatorRun(steps=4, verifier_steps=4), []
-    cards = train_all(run, tmp_path, False, lambda *step: told.append(step))
-    assert [card["bytes"] for card in cards.values()] == [
-        (tmp_path / f"{name}.onnx").stat().st_size for name in ("locator", "verifier")
-    ]
-    assert {what for _, _, what in told} == {"locator", "verifier", "trust"}
-    again = list[tuple[int, int, str]]()
-    train_all(LocatorRun(steps=4, verifier_steps=6), tmp_path, False, lambda *step: again.append(step))
-    assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
 
 
 def test_wrong_settings_are_told():
