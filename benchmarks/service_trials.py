@@ -18,6 +18,7 @@ Clients are asyncio in this process, on the same cores as the service. Needs mni
 
 import argparse
 import asyncio
+import gc
 import io
 import json
 import os
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
+    gc.freeze()  # so that the clients have no pauses of their own
     work: dict[str, Callable[[], dict[str, Any]]] = {
         "half": lambda: half(options.seconds),
         "overload": lambda: overload(options.overload_seconds),

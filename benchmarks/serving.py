@@ -157,7 +157,10 @@ class Client:
 
     async def ask(self, request: bytes) -> int:
         """The status of the answer, with its `head` in lower case and its `body`; raises OSError."""
-        connection = self.connection or await self.connect()
+        if self.connection is None or self.connection.lost:  # the service closes those that ask for nothing
+            await self.connect()
+        connection = self.connection
+        assert connection
         connection.transport.write(request)
         self.head, self.body = await connection.answer()
         if b"connection: close" in self.head:
@@ -181,12 +184,12 @@ class _Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self._received, self._head, self._length, self._lost = b"", b"", -1, False
+        self._received, self._head, self._length, self.lost = b"", b"", -1, False
         self._answer: asyncio.Future[tuple[bytes, bytes]] | None = None
 
     async def answer(self) -> tuple[bytes, bytes]:
         """Head and body of the next answer; raises OSError."""
-        if self._lost:
+        if self.lost:
             raise ConnectionResetError("the connection has ended")
         self._answer = asyncio.get_running_loop().create_future()
         self.data_received(b"")  # it may be here already
@@ -197,7 +200,7 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
+        self.lost = True
         if self._answer and not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError("the connection ended before the answer"))
 

@@ -26,7 +26,7 @@ class ServeSettings:
     max_pixels: int = setting(20_000_000, "the largest picture: width times height", 784, "pixels")
     max_batch: int = setting(256, "the most images of one tensor", 1, "images")
     max_pictures: int = setting(16, "the most pictures of one request", 1, "pictures")
-    queue: int = setting(128, "requests that may wait for an answer; the next ones are told to come later", 1)
+    queue: int = setting(64, "requests that may wait for an answer; the next ones are told to come later", 1)
     connections: int = setting(512, "connections that may be open at a time", 1)
     threads: int = setting(2, "pictures read at a time", 1)
     receive_seconds: float = setting(10.0, "how long a request may take to arrive", 0.05, "seconds")

@@ -23,7 +23,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 READING = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
 SPILT_SECONDS = 1.0  # for how long the rest of a body that is too large is taken in, so that its sender hears of it
 MOST_SPILT = 16 * 2**20  # bytes
-AT_ONCE = 8  # requests begun in one turn of the event loop: more, and those that are to be refused wait longer
+AT_ONCE = 16  # requests begun in one turn of the event loop: with more, those that are to be refused wait longer
 
 
 @dataclass
