@@ -236,19 +236,20 @@ def test_a_request_too_many_is_refused_before_its_body_has_come_and_its_connecti
         while not stop.is_set():
             ask(service, "POST", "/explain", PICTURE)
 
-    with running(tmp_path, "--queue", 1, "--max-body", 2000) as service, ExitStack() as stack:
+    with running(tmp_path, "--queue", 1) as service, ExitStack() as stack:
         thread = threading.Thread(target=busy)
         thread.start()
         refused: Any = None
-        for _ in range(100):  # between two of the others there is room for one
+        for _ in range(100):  # until one comes while another is answered
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20))
             connection.sendall(head)
             connection.settimeout(0.3)
             try:
                 refused = connection.recv(65536)
                 break
-            except TimeoutError:
+            except TimeoutError:  # it took the place itself
                 connection.close()
+                time.sleep(0.1)
         stop.set()
         thread.join(20)
         assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
