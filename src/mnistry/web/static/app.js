@@ -167,7 +167,11 @@ addEventListener("drop", (event) => {
 for (const [name, words] of EXAMPLES) {
   const picture = element("img", { src: `static/examples/${name}`, alt: words, loading: "lazy" });
   const button = element("button", { type: "button", class: "example" }, picture);
-  button.addEventListener("click", async () => openPicture(await (await fetch(picture.src)).blob()));
+  button.addEventListener("click", async () => {
+    const file = await fetch(picture.src).then((answer) => answer.blob()).catch(() => null);
+    if (file) openPicture(file);
+    else toast("This example could not be fetched.");
+  });
   find("examples").append(element("li", {}, button));
 }
 
