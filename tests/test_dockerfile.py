@@ -91,10 +91,8 @@ def inside(root: Path, script: str, read_only: bool = False) -> "subprocess.Comp
     mounts += ["mount --bind /dev dev", "mount -t proc proc proc", "mount -t tmpfs -o mode=1777 tmpfs tmp"]
     if read_only:
         mounts += ["mount --bind data data", "mount -o remount,bind,ro .", "ip link set lo up"]
-    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c"]
-    return subprocess.run(
-        [*command, "\n".join([*mounts, script])], cwd=root, capture_output=True, text=True, timeout=2 * LONG, check=False
-    )
+    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join([*mounts, script])]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=3 * LONG, check=False)
 
 
 def entered(command: str, environment: dict[str, str], user: int = 0) -> str:
@@ -114,7 +112,7 @@ def copy(arguments: str, root: Path, others: dict[str, Path]) -> None:
 
 
 def wheels(folder: Path) -> None:
-    """All that `pip install '.[serve]'` fetches, as wheels made from what is installed here: no test needs a network."""
+    """All that `pip install '.[serve]'` fetches, as wheels of what is installed here: no test needs a network."""
     folder.mkdir()
     wanted = [
         *PROJECT["dependencies"],
