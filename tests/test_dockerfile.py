@@ -91,7 +91,8 @@ def inside(root: Path, script: str, read_only: bool = False) -> "subprocess.Comp
     mounts += ["mount --bind /dev dev", "mount -t proc proc proc", "mount -t tmpfs -o mode=1777 tmpfs tmp"]
     if read_only:
         mounts += ["mount --bind data data", "mount -o remount,bind,ro .", "ip link set lo up"]
-    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join([*mounts, script])]
+    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c"]
+    command.append("\n".join([*mounts, script]))
     return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=3 * LONG, check=False)
 
 
