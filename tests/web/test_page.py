@@ -182,6 +182,45 @@ def test_a_wrong_reading_is_corrected_with_one_click_and_the_correction_deleted(
     page.wait_for_selector("#corrections li", state="detached")
 
 
+HOLD = """() => {
+  const real = fetch;
+  window.asked = [];
+  window.fetch = (url, options) => {
+    asked.push({ path: String(url).split('?')[0], body: options?.body });
+    return window.held && String(url).startsWith('predict') ? new Promise(() => {}) : real(url, options);
+  };
+}"""  # remembers what the page asks, and lets it wait for readings while `held`
+
+
+def test_while_a_picture_is_read_nothing_of_the_last_reading_lies_over_it(open_page: Any):
+    page = open_page()
+    page.evaluate(HOLD)
+    draw(page, [SEVEN, ONE])
+    assert reading(page) == "71"
+    page.evaluate("window.held = true")
+    page.locator(".example").nth(1).click()
+    page.wait_for_selector("#answer[aria-busy=true]")
+    page.locator(".picture img").wait_for()
+    assert page.locator("#text").inner_text() == ""
+    assert page.locator(".overlay rect").count() == 0
+    assert page.locator("#correct").is_hidden()
+
+
+def test_a_correction_goes_with_the_picture_whose_reading_is_shown(open_page: Any):
+    page = open_page()
+    page.evaluate(HOLD)
+    draw(page, [ONE])
+    assert reading(page) == "1"
+    page.evaluate("window.held = true; window.read = asked.findLast(({ path }) => path === 'predict').body")
+    draw(page, [SEVEN])  # which is not read yet
+    page.wait_for_selector("#answer[aria-busy=true]")
+    page.locator(".key", has_text="4").click()
+    page.wait_for_selector("#corrections li")
+    assert page.evaluate("asked.find(({ path, body }) => path === 'corrections' && body).body === window.read")
+    page.locator(".forget").first.click()
+    page.wait_for_selector("#corrections li", state="detached")
+
+
 def test_what_decided_is_shown_over_the_strokes(open_page: Any):
     page = open_page()
     draw(page, [SEVEN, ONE])

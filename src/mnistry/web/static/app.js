@@ -106,6 +106,8 @@ async function openPicture(file) {
   pad.clear();
   opening = false;
   source = { ...made, drawn: false };
+  stopExplaining();
+  answer.clear(); // the last reading is not this picture's
   showPicture(made);
   await read(request);
 }
@@ -182,7 +184,7 @@ find("explain").addEventListener("click", async () => {
   const request = (explained = new AbortController());
   find("explain").setAttribute("aria-pressed", "true");
   try {
-    const heat = await explainPicture(source.blob, request.signal);
+    const heat = await explainPicture(answer.source.blob, request.signal);
     if (!request.signal.aborted) answer.heat(heat);
   } catch (problem) {
     if (problem.name !== "AbortError") toast(problem.message);
@@ -198,9 +200,9 @@ function stopExplaining() {
 
 // --- Correcting ---
 
-async function correct(label, read) {
-  if (!source) return;
-  await kept.add(source.blob, label, read);
+// The picture is the one whose reading is shown: another may be on its way.
+function correct(label, read) {
+  kept.add(answer.source.blob, label, read);
 }
 
 let toastTimer;
