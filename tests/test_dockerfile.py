@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def new_root(root: Path) -> Path:
         (root / name).mkdir(parents=True)
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc" / "group").write_text("root:x:0:\n")
-    shutil.copy("/etc/ld.so.cache", root / "etc")
+    for name in ("ld.so.cache", "login.defs"):
+        if Path("/etc", name).is_file():
+            shutil.copy(Path("/etc", name), root / "etc")
     return root
 
 
@@ -132,9 +135,20 @@ def wheels(folder: Path) -> None:
                     wheel.writestr(str(file), "")
 
 
-def test_every_step_runs_and_the_image_serves_without_rights_network_or_a_place_to_write(tmp_path: Path):
+@dataclass
+class Image:
+    """What came of the Dockerfile: the root of its last stage, that stage's instructions, its environment."""
+
+    root: Path
+    told: dict[str, str]
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image: every COPY, ENV and RUN done in its order. Fails where one fails."""
     names = [re.search(r" AS (\S+)", rest) for name, rest in instructions() if name == "FROM"]
-    roots = {(name[1] if name else "last"): new_root(tmp_path / str(k)) for k, name in enumerate(names)}
+    roots = {(name[1] if name else "last"): new_root(tmp_path_factory.mktemp("root")) for name in names}
     for root, steps in zip(roots.values(), stages(), strict=True):
         environment = {"PATH": PATH, "HOME": "/root"}
         for name, rest in steps:
@@ -148,15 +162,20 @@ def test_every_step_runs_and_the_image_serves_without_rights_network_or_a_place_
                 offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
                 done = inside(root, entered(shlex.join(["sh", "-c", rest]), environment | offline))
                 assert done.returncode == 0, f"RUN {rest}\n{done.stdout}{done.stderr}"
+    return Image(root, dict(steps), environment)
 
-    told = dict(steps)
-    assert told["USER"] == str(USER)
-    assert told["STOPSIGNAL"] == "SIGTERM"
-    assert told["EXPOSE"] == "7860"
-    assert told["VOLUME"] == "/data"
-    assert (root / "data").stat().st_uid == USER
-    assert f"mnistry:x:{USER}:{USER}:" in (root / "etc" / "passwd").read_text()
-    environment |= {"HOME": "/home/mnistry"}
+
+def test_the_image_has_a_user_without_rights_and_a_folder_of_its_own(image: Image):
+    assert image.told["USER"] == str(USER)
+    assert re.search(rf"^mnistry:[^:]*:{USER}:", (image.root / "etc" / "passwd").read_text(), re.MULTILINE)
+    assert image.told["VOLUME"] == "/data"
+    assert (image.root / "data").stat().st_uid == USER
+    assert (image.root / "app" / "bin" / "mnistry").stat().st_uid == 0
+
+
+def test_the_image_serves_without_network_or_a_place_to_write_and_ends_in_order(image: Image):
+    told, environment = image.told, image.environment | {"HOME": "/home/mnistry"}
+    assert (told["STOPSIGNAL"], told["EXPOSE"]) == ("SIGTERM", "7860")
     health = shlex.join(json.loads(told["HEALTHCHECK"].partition(" CMD ")[2]))
     trial = f"""
       {entered(shlex.join(json.loads(told["CMD"])), environment, USER)} & service=$!
@@ -167,9 +186,8 @@ def test_every_step_runs_and_the_image_serves_without_rights_network_or_a_place_
       {entered("touch /app/x /etc/x", environment)} 2>/dev/null || echo read-only
       kill -TERM $service; set +e; wait $service; echo ended with $?
     """
-    done = inside(root, trial, read_only=True)
-    lines = done.stdout.splitlines()
-    assert {"healthy", "read-only", "ended with 0"} <= set(lines), done.stdout + done.stderr[-3000:]
-    answers = json.loads(next(line for line in lines if line.startswith("told "))[5:])
+    done = inside(image.root, trial, read_only=True)
+    assert {"healthy", "read-only", "ended with 0"} <= set(done.stdout.splitlines()), done.stdout + done.stderr[-3000:]
+    answers = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("told "))[5:])
     assert answers == {"predict": "2026", "kept": 201, "space": 200, "foreign": 403}
-    assert {file.stat().st_uid for file in (root / "data").rglob("*")} == {USER}
+    assert {file.stat().st_uid for file in (image.root / "data").rglob("*")} == {USER}

@@ -108,7 +108,8 @@ def address(tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1",
                "--browser.gatherUsageStats=false"]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", APP, *options], cwd=tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", APP, *options], cwd=tmp_path, env=environment)
     try:
         for _ in range(LONG):
             try:
