@@ -24,13 +24,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}: apt-get install chromium"),
 ]
+BUSY = 120_000  # ms to wait on a busy machine
 # The aim is 4 of 200 and 2 of 50; some of these drawings have lost strokes, and a person would not read them either.
 MOST_WRONG, MOST_WRONG_NUMBERS = 6, 2
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service")) as started:
+    patient = ("--answer-seconds", LONG, "--receive-seconds", LONG)  # no deadline is under test here
+    with running(tmp_path_factory.mktemp("service"), *patient) as started:
         yield started
 
 
@@ -38,6 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        sync_api.expect.set_options(timeout=BUSY)
         yield opened
         opened.close()
 
@@ -49,6 +52,7 @@ def open_page(browser: Any, service: Service) -> Iterator[Any]:
 
     def begin(width: int = 1200, height: int = 900, **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(BUSY)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
