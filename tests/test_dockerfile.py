@@ -76,6 +76,8 @@ def new_root(root: Path) -> Path:
             (root / name).mkdir(parents=True)
     for name in ("dev", "proc", "tmp", "etc", "home"):
         (root / name).mkdir(parents=True)
+    if not Path(sys.base_prefix).is_relative_to("/usr"):
+        (root / sys.base_prefix.lstrip("/")).mkdir(parents=True)
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc" / "group").write_text("root:x:0:\n")
     for name in ("ld.so.cache", "login.defs"):
@@ -87,7 +89,8 @@ def new_root(root: Path) -> Path:
 def inside(root: Path, script: str, read_only: bool = False) -> "subprocess.CompletedProcess[str]":
     """Run a shell script where this root can be entered by `chroot .`: own mounts and processes, no network."""
     folders = [name for name in SYSTEM if not (root / name).is_symlink() and (root / name).is_dir()]
-    binds = [("/" + name, name) for name in folders] + [(sys.base_prefix, "usr/local")]
+    places = {"usr/local", sys.base_prefix.lstrip("/")}  # its own place, too: there it may look for its library
+    binds = [("/" + name, name) for name in folders] + [(sys.base_prefix, place) for place in sorted(places)]
     mounts = ["set -e", "mount --bind . .", 'cd "$PWD"']
     for source, place in binds:
         mounts += [f"mount --bind {shlex.quote(source)} {place}", f"mount -o remount,bind,ro {place}"]
