@@ -69,6 +69,7 @@ def stages() -> list[list[tuple[str, str]]]:
 
 def new_root(root: Path) -> Path:
     """A root that has this machine's programs, its Python in /usr/local, the user root, and nothing more."""
+    root.chmod(0o755)
     for name in SYSTEM:
         if (host := Path("/", name)).is_symlink():
             (root / name).symlink_to(host.readlink())

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import LONG, ROOT
 
+pytest.importorskip("fsspec", reason="Ray Data is not installed: pip install 'ray[data]'")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed: pip install 'ray[data]'")
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # the warnings are Ray's own
