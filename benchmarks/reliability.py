@@ -1,26 +1,29 @@
 """Races and faults on purpose: `python benchmarks/reliability.py KIND [--n N] [--seed S]`; the kinds are:
 
-* `trainings`: a training of its own is killed N times at random (kill -9) and resumed each time; whenever one has come
-  to its end its weights are compared, bit by bit, with those of a training that nobody interrupted.
+* `trainings`: a training of its own is killed N times at random (kill -9) while it fits, and resumed each time;
+  whenever one has come to its end its weights are compared, bit by bit, with those of one that nobody interrupted.
+* `teachings`: the same with `finetune`, which goes on by itself.
+* `searches`: N searches of one study, two trials at a time, are killed at random; then one comes to its end: every
+  trial that was begun has been finished once, none is lost or counted twice, and no process is left.
+* `cost`: N rounds of `cnn` on MNIST (two epochs), without and with checkpoints: their share of the time.
 * `fetch`: N rounds of 16 processes that fetch one file into a cold folder from mirrors of which one lies, half of them
   killed at random; then the file is fetched once more and its hash checked, and nothing else may be left.
 * `read`: N pictures by two processes, one of which is killed every second: every answer there once, in order.
-* `pictures`: N hostile pictures, mutated from the examples: no crash, and the longest time and the most memory.
 * `ctrl-c`: N commands (models, read, train, tune, compare) get Ctrl-C, they and all that they have started, at a random
   moment, half of them early: each ends within 20 s with 130 and without a traceback, leaves no file half written and
   no process. What comes while Python itself is starting is not ours to hear, and is counted apart.
 
-The last line is one JSON object.
+`benchmarks/hostile.py` has hostile pictures and other files. The last line is one JSON object.
 """
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import random
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,10 +44,59 @@ from mnistry.data.dataset import load
 from mnistry.models.backend import Checkpoint
 from mnistry.models.recipes import find_recipe
 data = load("digits")
-recipe = find_recipe("cnn").changed({"epochs": 12, "batch_size": 64})
-checkpoint = Checkpoint(Path(sys.argv[1]), resume=True, pause=0)
+recipe = find_recipe("cnn").changed({"epochs": 30, "batch_size": 64})
+checkpoint = Checkpoint(Path(sys.argv[1]) / "c.npz", resume=True, pause=0)
+print("begins", flush=True)
 fitted = recipe.build(1).fit(data.train_images[:512], data.train_labels[:512], checkpoint=checkpoint)
 np.savez(sys.argv[2], *fitted.model_.get_weights())
+"""
+TEACH = """
+import sys, numpy as np
+from pathlib import Path
+from mnistry.data.dataset import load
+from mnistry.models.backend import Checkpoint
+from mnistry.training import finetune as teaching
+Checkpoint.due = lambda _: True  # after every step
+teaching.STEPS, teaching.KNOWN_OUTLIERS, teaching.KNOWN_DIGITS = 40, 50, 1000
+corrections = [(path.read_bytes(), path.name[0]) for path in sorted(Path(sys.argv[3]).iterdir())]
+told = []
+def progress(share, what):
+    if what == "learning" and not told:
+        told.append(print("begins", flush=True))
+taught = teaching.finetune(corrections, load("digits"), 0, progress, home=Path(sys.argv[1]))
+np.savez(sys.argv[2], np.frombuffer(taught.model, np.uint8))
+"""
+SEARCH = """
+import sys
+from pathlib import Path
+from mnistry.settings import Settings
+from mnistry.training.search import study
+from mnistry.training.search.tune import tune
+study.BEAT, study.GRACE = 1, 2
+def progress(state):
+    if state.running:
+        print("begins", flush=True)
+settings = Settings(Path(sys.argv[1]), offline=True)
+tune("logistic", int(sys.argv[2]), "digits", workers=2, settings=settings, progress=progress)
+"""
+COST = """
+import json, sys, time
+from pathlib import Path
+from mnistry import load
+from mnistry.models.backend import Checkpoint
+from mnistry.models.recipes import find_recipe
+data, rows = load("mnist"), []
+fit = lambda checkpoint: find_recipe("cnn").changed({"epochs": 2}).build(0).fit(
+    data.train_images, data.train_labels, checkpoint=checkpoint)
+fit(None)
+for number in range(int(sys.argv[2])):
+    for kept in ((False, True), (True, False))[number % 2]:  # whatever grows or slows down concerns both
+        checkpoint = Checkpoint(Path(sys.argv[1]) / "c.npz") if kept else None
+        clock, processor = time.perf_counter(), time.process_time()
+        fit(checkpoint)
+        row = {"kept": kept, "seconds": time.perf_counter() - clock, "processor": time.process_time() - processor}
+        rows.append(row | {"writing": checkpoint.seconds if kept else 0.0})
+print(json.dumps(rows))
 """
 FETCH = """
 import sys
@@ -54,36 +106,59 @@ download(sys.argv[2:4], Path(sys.argv[1]), int(sys.argv[4]), sys.argv[5])
 """
 
 
-def start(code: str, *arguments: object) -> "subprocess.Popen[bytes]":
-    """A process of this Python."""
-    environment = os.environ | {"MNISTRY_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment,
+def start(code: str, *arguments: object, stdout: int | None = None) -> "subprocess.Popen[bytes]":
+    """A process of this Python; the first argument is a place of its own."""
+    environment = os.environ | {"MNISTRY_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "MNISTRY_HOME": str(arguments[0])}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, stdout=stdout,
                             stderr=subprocess.DEVNULL)  # fmt: skip
+
+
+def begun(code: str, *arguments: object) -> "subprocess.Popen[bytes]":
+    """The same, when it has said that it begins."""
+    process = start(code, *arguments, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdout.readline() == b"begins\n", f"it ended with {process.wait()} before it began"
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    return process
 
 
 def trainings(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
     """See above."""
-    begun = time.perf_counter()
-    assert start(TRAIN, folder / "none.npz", folder / "whole").wait() == 0
-    longest, wanted = time.perf_counter() - begun, digest(folder / "whole")
-    kills = finished = equal = resumed = 0
-    checkpoint, result = folder / "c.npz", folder / "weights"
-    while kills < n:
-        process = start(TRAIN, checkpoint, result)
+    return killed(TRAIN, n, chance, folder)
+
+
+def teachings(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    return killed(TEACH, n, chance, folder)
+
+
+def killed(code: str, n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """Kill it n times, at most half of its whole time after it has begun; what comes to its end is compared."""
+    kept, result = folder / "kept", folder / "result"
+    kept.mkdir()
+    whole = begun(code, folder / "undisturbed", folder / "whole", EXAMPLES)
+    start_of = time.perf_counter()
+    assert whole.wait() == 0
+    longest, wanted = time.perf_counter() - start_of, digest(folder / "whole")
+    kills = finished = equal = went_on = 0
+    while kills < n or any(kept.rglob("*.npz")):
+        went_on += any(kept.rglob("*.npz"))
+        process = begun(code, kept, result, EXAMPLES)
         try:
-            code = process.wait(chance.uniform(0.3, 1) * longest)
+            code_of_end = process.wait(chance.uniform(0, longest / 2) if kills < n else None)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             kills += 1
-            resumed += checkpoint.exists()
             continue
         finished += 1
-        equal += code == 0 and digest(result) == wanted
-        checkpoint.unlink(missing_ok=True)
-    last = start(TRAIN, checkpoint, result).wait()
-    finished, equal = finished + 1, equal + (last == 0 and digest(result) == wanted)
-    return {"kills": kills, "with_checkpoint": resumed, "finished": finished, "equal": equal, "ok": finished == equal}
+        equal += code_of_end == 0 and digest(result) == wanted
+        for left in kept.rglob("*.npz"):
+            left.unlink()
+    return {
+        "kills": kills, "whole_seconds": round(longest, 1), "went_on": went_on, "finished": finished, "equal": equal,
+        "ok": finished == equal and went_on > 0,
+    }  # fmt: skip
 
 
 def digest(result: Path) -> str:
@@ -92,6 +167,55 @@ def digest(result: Path) -> str:
 
     with np.load(result.with_name(result.name + ".npz")) as file:
         return hashlib.sha256(b"".join(file[name].tobytes() for name in sorted(file.files))).hexdigest()
+
+
+def searches(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    from mnistry.settings import Settings
+    from mnistry.training.search import study
+
+    def trials() -> list[Any]:
+        return study.open_study(study.find_store("logistic", settings=Settings(folder))).get_trials(deepcopy=False)
+
+    def first(all_of_them: list[Any]) -> list[str]:
+        return [str(trial.params) for trial in all_of_them if "failed_trial" not in trial.system_attrs]
+
+    for _ in range(n):
+        process = begun(SEARCH, folder, 10_000)
+        time.sleep(chance.uniform(0, 5))
+        process.kill()
+        process.wait()
+    asked = first(trials())
+    code = start(SEARCH, folder, len(asked), stdout=subprocess.DEVNULL).wait()
+    found = trials()
+    complete = [str(trial.params) for trial in found if trial.state.name == "COMPLETE"]
+    interrupted = [trial.number for trial in found if trial.state.name == "FAIL"]
+    again = sorted(trial.system_attrs["retry_history"][-1] for trial in found if "retry_history" in trial.system_attrs)
+    left = left_after(folder)
+    return {
+        "kills": n, "asked": len(asked), "complete": len(complete), "interrupted": len(interrupted),
+        "left": left, "ok": code == 0 and not left and again == interrupted
+        and sorted(complete) == sorted(asked) == sorted(first(found)),
+    }  # fmt: skip
+
+
+def cost(n: int, _: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    process = start(COST, folder, n, stdout=subprocess.PIPE)
+    rows = json.loads(process.communicate()[0].splitlines()[-1])
+    mean = {
+        (kept, key): statistics.fmean(row[key] for row in rows if row["kept"] == kept)
+        for kept in (False, True)
+        for key in ("seconds", "processor", "writing")
+    }
+    share = mean[True, "writing"] / mean[True, "seconds"]
+    return {
+        "rounds": n, "share_of_the_clock": round(share, 4),
+        "processor_ratio": round(mean[True, "processor"] / mean[False, "processor"], 4),
+        "clock_ratio": round(mean[True, "seconds"] / mean[False, "seconds"], 4),
+        "seconds": [round(row["seconds"], 2) for row in rows], "writing": [round(row["writing"], 3) for row in rows],
+        "ok": share < 0.02,
+    }  # fmt: skip
 
 
 class Mirror(BaseHTTPRequestHandler):
@@ -170,51 +294,6 @@ def read(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
     return {"pictures": n, "kills": kills, "in_order": ordered, "read": read, "ok": ordered and read >= n - kills}
 
 
-def mutated(picture: bytes, chance: random.Random) -> bytes:
-    """Cut off, bits flipped, a number in the header changed, or a piece put elsewhere."""
-    way, data = chance.randrange(4), bytearray(picture)
-    if way == 0:
-        return bytes(data[: chance.randrange(len(data))])
-    for _ in range(chance.randrange(1, 20)):
-        if way == 1:
-            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        elif way == 2:
-            data[chance.randrange(min(64, len(data)))] = chance.randrange(256)
-        else:
-            begin, end, to = sorted(chance.randrange(len(data)) for _ in range(3))
-            data[to:to] = data[begin:end][:5000]
-    return bytes(data)
-
-
-def pictures(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
-    """See above."""
-    import resource
-
-    from PIL import Image
-
-    from mnistry.imaging.decode import PictureError, open_picture
-
-    seeds = [path.read_bytes() for path in sorted(EXAMPLES.iterdir())]
-    with Image.open(io.BytesIO(seeds[0])) as image:
-        for kind in ("WEBP", "GIF", "TIFF", "BMP", "PNG", "JPEG"):
-            file = io.BytesIO()
-            image.convert("RGB").resize((64, 64)).save(file, kind)
-            seeds.append(file.getvalue())
-    refused, slowest, before = 0, 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _k in range(n):
-        picture, begun = mutated(chance.choice(seeds), chance), time.process_time()
-        try:
-            open_picture(picture)
-        except PictureError:
-            refused += 1
-        slowest = max(slowest, time.process_time() - begun)
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return {
-        "pictures": n, "refused": refused, "slowest_ms": round(1000 * slowest), "memory_mb": round(memory),
-        "ok": slowest <= 0.25 and memory <= 200,
-    }  # fmt: skip
-
-
 RUN = "import sys; from mnistry.cli.__main__ import run; sys.argv[0] = 'mnistry'; sys.exit(run())"  # as the script does
 INTERRUPTED = (
     "models", f"read {EXAMPLES}", f"read {EXAMPLES} --workers 2", "train dense --dataset digits",
@@ -280,12 +359,17 @@ def fault_of(process: "subprocess.Popen[bytes]", home: Path) -> str:
         return told.decode(errors="replace")[-3000:]
     if process.returncode not in (130, -signal.SIGINT, 0):
         return f"ended with {process.returncode}: {told.decode(errors='replace')[-1000:]}"
-    if left := [str(path) for path in home.rglob("*.mnistry-part*")]:
-        return f"left {left}"
+    if drafts := [str(path) for path in home.rglob("*.mnistry-part*")]:
+        return f"left {drafts}"
+    return f"left processes {left}" if (left := left_after(home)) else ""
+
+
+def left_after(home: Path) -> list[str]:
+    """The processes of this home that do not end within 20 s."""
     until = time.monotonic() + END
     while alive(home) and time.monotonic() < until:
         time.sleep(0.2)
-    return f"left processes {alive(home)}" if alive(home) else ""
+    return alive(home)
 
 
 def alive(home: Path) -> list[str]:
@@ -301,8 +385,8 @@ def alive(home: Path) -> list[str]:
 
 
 KINDS: dict[str, tuple[Callable[[int, random.Random, Path], dict[str, Any]], int]] = {
-    "trainings": (trainings, 200), "fetch": (fetch, 50), "read": (read, 5000), "pictures": (pictures, 7000),
-    "ctrl-c": (ctrl_c, 350),
+    "trainings": (trainings, 200), "teachings": (teachings, 50), "searches": (searches, 20), "cost": (cost, 6),
+    "fetch": (fetch, 50), "read": (read, 5000), "ctrl-c": (ctrl_c, 350),
 }  # fmt: skip
 
 
