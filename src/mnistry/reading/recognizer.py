@@ -123,7 +123,8 @@ def session(model: bytes, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    cpu = ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(model, options, providers=cpu, enable_fallback=0)  # which would print to stdout
 
 
 def bundled(name: str = "reader") -> bytes:
