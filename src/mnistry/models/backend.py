@@ -10,7 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -151,7 +151,8 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Forget it, when the training has ended."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # one that stays does no harm
+            self.path.unlink()
 
 
 def keeper(
