@@ -108,7 +108,7 @@ class Checkpoint:
     """The file that keeps a training while it runs, whole or not at all; with `resume` it goes on from there.
 
     It ends as it would have without an interruption, to the last bit, on the same machine. `pause` are the seconds at
-    least between two, 0 for every epoch; it is written after an epoch, as often as 2 % of the time allow.
+    least between two, 0 for every time that it is due; it is written as often as 2 % of the time allow.
     """
 
     path: Path

@@ -112,7 +112,8 @@ def finetune(
     }  # fmt: skip
     model = with_metadata(model, {"taught": f"{len(examples)} corrections"})
     if checkpoint:
-        checkpoint.remove()
+        for kept in checkpoint.path.parent.glob("finetune-*.npz"):  # those of fewer corrections, too
+            Checkpoint(kept).remove()
     return Taught(model, _card(model, figures, data, seed), figures, _refused(figures, data))
 
 
