@@ -9,6 +9,7 @@ from PIL import Image
 
 from mnistry.data.scenes import SceneMaker
 from mnistry.reading.layout import rows
+from mnistry.reading.locate import Locator
 from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.recognizer import bundled, model_card
 from mnistry.reading.views import scales, view
@@ -67,6 +68,14 @@ def test_views_go_from_coarse_to_fine_and_places_come_back():
     points = np.array([[10.0, 20.0], [499.0, 299.0]], np.float32)
     assert np.allclose(look.to_picture(look.to_view(points)), points, atol=1e-3)
     assert all(side % 16 == 0 for side in look.pixels.shape[:2])
+
+
+@pytest.mark.parametrize(("height", "finest"), [(150, 1.0), (22, 2.0)])
+def test_a_picture_is_enlarged_where_it_is_small_or_something_in_it_is(height: int, finest: float):
+    locator, picture = Locator(bundled("locator")), paper(600, 400)
+    write(picture, "75", 100, 100, height, max(2, height // 14))
+    assert locator.look(picture)[-1].view.scale == finest
+    assert locator.look(paper(150, 120))[-1].view.scale == 2
 
 
 def test_rows_are_found_also_where_they_slant():

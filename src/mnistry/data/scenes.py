@@ -36,6 +36,8 @@ KINDS: dict[str, float] = {  # name: weight in training
 }  # fmt: skip
 ENLARGED = 0.07  # share of the scenes that are drawn small and enlarged with jagged or soft edges
 STRIPS = 0.3  # share of the rows and amounts that are a picture as low as a row is
+MORE_ONES = 0.12  # share of the cropped digits that are a 1 before the rest is drawn by lot: the least there is to see
+TURNED = 0.012  # share of the scenes in which light and dark are turned round on a side
 PERSPECTIVE = 0.22  # share of the scenes that are seen aslant
 
 
@@ -140,6 +142,8 @@ class SceneMaker:
         insets.lines_across(page, size, random)
         printed = grounds.line_colour(paper, random) if random.random() < 0.6 else ink
         picture = page.coloured(ground, ink, printed, self._flow(page, random))
+        if random.random() < TURNED:
+            insets.turned_band(picture, random)
         stroke = look.writing.pen.hollow or look.writing.pen.width
         matrix = _perspective(page, random) if random.random() < PERSPECTIVE else None
         beyond = random.uniform(0, 255, 3).astype(np.float32) if random.random() < 0.3 else None
@@ -194,7 +198,7 @@ class SceneMaker:
         most = min(LARGEST, height, width)
         size = size_between(min(SMALLEST, most / 2), most, random)
         look = self._look(random, size)
-        writing, label = look.writing, int(random.integers(10))
+        writing, label = look.writing, 1 if random.random() < MORE_ONES else int(random.integers(10))
         other = random.random() < 0.13
         if other:
             tile = writing.loose(random).tile(look.clutter.mark(random), 0, 0, random)
@@ -247,7 +251,7 @@ def _crowds(
     if strokes is not None:
         crowds.append(Crowd("strokes", stroke_hands(strokes, held_back), 0.25))
     if writers is not None:
-        crowds.append(Crowd("writers", folder_hands(writers, held_back), 0.15))
+        crowds.append(Crowd("writers", folder_hands(writers, held_back), 0.2))
     return crowds
 
 

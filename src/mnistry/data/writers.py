@@ -22,6 +22,7 @@ HELD_BACK = 0.2  # share of semeion and of optdigits that validation has: the la
 INK = 90  # grey from which on a pixel is taken for ink: hairlines of MNIST are no darker
 THICK = 0.1  # half a stroke's width, of a digit's height
 KEPT = 2000  # digits whose thin form is kept: one takes 3 ms to make and 40 kB
+NARROWED = 0.6  # share of the digits stretched to a square that get a width of their own again
 CROWD = 60  # digits in a row of a file whose writers nobody named, that are taken for one person's
 
 
@@ -39,7 +40,7 @@ class Hand(Protocol):
 class Pictures:
     """A person's digits as pictures: `images` of everybody, `places` of this person's for each label.
 
-    `narrow` is by how much the width may be drawn anew where the source stretched its digits to a square, or None.
+    `narrow`: the source stretched its digits to a square, so that the width is drawn anew, mostly.
     """
 
     images: Images
@@ -60,7 +61,7 @@ class Pictures:
         image = self.images[int(random.choice(self.places[label]))]
         if fine and self.own_size:
             return _way_of_pen(image.tobytes())
-        if self.narrow:
+        if self.narrow and random.random() < NARROWED:
             wide = random.uniform(0.15, 0.45) if label == 1 else random.uniform(0.5, 0.9)
             large = cv2.resize(image, (max(12, round(64 * wide)), 64), interpolation=cv2.INTER_LINEAR)
             return field(np.asarray(cv2.GaussianBlur(large, (0, 0), 1.8), np.uint8), smooth=0)

@@ -21,6 +21,7 @@ WANTED = 0.3  # how surely a cell shows what is too small, from which on somebod
 MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked at
 COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
 ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is looked at
+ENLARGED = 360 * 360  # the same of a view that is larger than the picture
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
 SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
@@ -63,7 +64,8 @@ class Locator:
                 break
             seen.append(self.see(view(picture, scale, box)))
             following = sizes[k + 1] if k + 1 < len(sizes) else scale
-            if following * COARSE > 1 and picture.width * picture.height * following**2 > ALWAYS:
+            most = ALWAYS if following <= 1 else ENLARGED
+            if following * COARSE > 1 and picture.width * picture.height * following**2 > most:
                 box = _closer(seen[-1], picture.size)
         return seen
 

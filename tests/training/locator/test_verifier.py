@@ -1,5 +1,6 @@
 """The verifier: what it learns from, its ONNX file, and what its answers count."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mnistry.reading.views import view
 from mnistry.settings import MnistryError, Settings
 from mnistry.training.locator.crops import Cropper, labelled, standardised
 from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
-from mnistry.training.locator.run import CandidateScenes, LocatorRun
+from mnistry.training.locator.run import CandidateScenes, LocatorRun, train_all
 from mnistry.training.locator.trust import _exponents, _logistic
 
 
@@ -126,8 +127,34 @@ def test_the_fit_finds_the_weights_that_made_the_answers():
     assert np.abs(np.array(_exponents(votes, labels)) - (2, 0)).max() < 0.15
 
 
+@pytest.mark.slow
+def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MNISTRY_DATA", str(mnist))
+    monkeypatch.setattr("mnistry.training.locator.run.SCENES", 30)
+    monkeypatch.setattr("mnistry.training.locator.run.locator_onnx", lambda *_: bundled("locator"))  # finds something
+    told = list[tuple[int, int, str]]()
+    few = {"inks": 60, "reader_steps": 2}
+    cards = train_all(LocatorRun(steps=4, verifier_steps=4, **few), tmp_path, False, lambda *step: told.append(step))
+    assert [card["bytes"] for card in cards.values()] == [
+        (tmp_path / f"{name}.onnx").stat().st_size for name in ("locator", "verifier", "reader")
+    ]
+    assert {what for _, _, what in told} == {"locator", "verifier", "reader", "trust"}
+    assert json.loads(Verifier((tmp_path / "verifier.onnx").read_bytes()).metadata["trust"])["labels"]
+    again = list[tuple[int, int, str]]()
+    train_all(LocatorRun(steps=4, verifier_steps=6, **few), tmp_path, False, lambda *step: again.append(step))
+    assert [step for step in again if step[2] in ("locator", "verifier")] == [(6, 6, "verifier")]
+
+
+@pytest.mark.slow
+def test_a_locator_that_finds_nothing_is_told(mnist: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MNISTRY_DATA", str(mnist))
+    with pytest.raises(MnistryError, match="found nothing in 200 scenes: train it with more steps"):
+        train_all(LocatorRun(steps=1, verifier_steps=2), tmp_path, False)
+    assert (tmp_path / "locator.npz").is_file()
+
+
 def test_wrong_settings_are_told():
-    with pytest.raises(MnistryError, match="has the settings strokes, writers, steps, verifier_steps, not width"):
+    with pytest.raises(MnistryError, match=r"has the settings strokes, writers, .*reader_steps, not width"):
         LocatorRun.changed({"width": "3"}, 0)
     with pytest.raises(MnistryError, match="number of steps"):
         LocatorRun.changed({"steps": "many"}, 0)
@@ -136,6 +163,7 @@ def test_wrong_settings_are_told():
 
 
 def test_some_scenes_are_larger(mnist: Path):
-    scenes = CandidateScenes(SceneMaker.validation(Settings(mnist, data=mnist, offline=True)))
-    generator = np.random.default_rng(1)
-    assert {scenes.scene(generator).image.shape[0] for _ in range(80)} >= {128, 256}
+    maker = SceneMaker.validation(Settings(mnist, data=mnist, offline=True))
+    for larger, sides in ((0.0, {128}), (1.0, {256, 384})):
+        scenes, generator = CandidateScenes(maker, larger=larger), np.random.default_rng(1)
+        assert {scenes.scene(generator).image.shape[0] for _ in range(12)} == sides

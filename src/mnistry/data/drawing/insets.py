@@ -1,4 +1,4 @@
-"""Pictures within pictures: MNIST's own, smaller ones in a frame, small ones enlarged; and lines over everything."""
+"""Pictures within pictures: MNIST's own, smaller ones in a frame, small ones enlarged; lines and bands over them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +11,14 @@ from mnistry.data.drawing.page import Page, Scene
 from mnistry.data.drawing.writing import Look
 from mnistry.data.writers import Pictures
 
+ZIGZAGS = 0.1  # share of MNIST's own pictures with a zigzag through them
+TURNED = 0.08  # and of those whose light and dark are turned round on a side
 
-def lines_across(page: Page, size: float, random: Generator) -> None:
+
+def lines_across(page: Page, size: float, random: Generator, zigzags: float = 0.03) -> None:
     """Now and then a zigzag, a dotted or a straight line through everything, or strokes broken by gaps."""
     way = random.random()
-    if way < 0.03:
+    if way < zigzags:
         many = int(random.integers(3, 12))
         x = np.linspace(-5, page.width + 5, many)
         y = page.height * random.uniform(0.2, 0.8) + random.normal(0, random.uniform(0.02, 0.4) * size, many)
@@ -32,10 +35,20 @@ def lines_across(page: Page, size: float, random: Generator) -> None:
         if random.random() < 0.4:
             canvas[:, np.arange(page.width) // max(2, round(0.08 * size)) % 2 == 0] = 0
         np.maximum(page.ink, canvas.astype(np.float32) / np.float32(255), out=page.ink)
-    elif way < 0.05:  # what a scanner's dust and a dry pen leave out
+    elif way < zigzags + 0.02:  # what a scanner's dust and a dry pen leave out
         for _ in range(int(random.integers(1, 5))):
             top = int(random.integers(page.height))
             page.ink[top : top + max(1, round(0.03 * size))] *= np.float32(random.uniform(0, 0.6))
+
+
+def turned_band(picture: Floats, random: Generator) -> None:
+    """Turn light and dark round on one side of a picture (h, w, 3), or on both, as where print changes its ground."""
+    side = int(random.integers(2))
+    length = picture.shape[side]
+    for end in (0, 1) if random.random() < 0.5 else (int(random.integers(2)),):
+        wide = max(1, round(length * random.uniform(0.05, 0.4)))
+        part = picture.swapaxes(0, side)[slice(0, wide) if end == 0 else slice(length - wide, length)]
+        part[:] = 255 - part
 
 
 def mnist(page: Page, look: Look, hands: Sequence[Pictures], random: Generator) -> Floats:
@@ -59,10 +72,14 @@ def mnist(page: Page, look: Look, hands: Sequence[Pictures], random: Generator) 
         if edges:
             image = np.asarray(cv2.Canny(image, 100, 200), np.uint8)
         page.digit(Tile(image.astype(np.float32) / np.float32(255), x, y), label, rows[y])
+    lines_across(page, 20, random, ZIGZAGS)
     light = page.ink * 255
     if random.random() < 0.25:
         light = 255 - light
-    return np.repeat(light[:, :, None], 3, axis=2)
+    picture = np.repeat(light[:, :, None], 3, axis=2)
+    if random.random() < TURNED:
+        turned_band(picture, random)
+    return picture
 
 
 def framed(inner: Scene, height: int, width: int, random: Generator) -> Scene:

@@ -1,6 +1,8 @@
 """How the two networks learn: from scenes that other processes make, with checkpoints from which training can go on."""
 
 import io
+import itertools
+import math
 import multiprocessing
 import queue
 from collections.abc import Callable, Iterator
@@ -24,7 +26,8 @@ WAITING = 8  # batches made in advance
 PATIENCE = 5.0  # seconds until a process that makes scenes is asked whether it is alive
 SCENES = 50  # scenes whose candidates come together
 POOL = 120_000  # candidates that the verifier's batches are drawn from; the oldest make room for new ones
-FIRST = 6_000  # candidates that are there before it begins
+FIRST = 6_000  # candidates that are there before it begins, unless it will not see so many
+NONE = 4  # times SCENES without any candidate, after which the locator is told to be of no use
 REUSE = 2.5  # times that a candidate is seen on the mean: finding one takes as long as learning from two
 
 
@@ -198,11 +201,16 @@ def _make_crops(maker: Callable[[], Maker], locator: bytes, seed: list[int], mad
 def _drawn(made: Iterator[Crops], settings: LocatorSettings, step: int) -> Iterator[Batch]:
     """Batches drawn from a pool of candidates; each is seen REUSE times on the mean."""
     random, pool = np.random.default_rng([settings.seed, step]), _Pool()
-    while pool.added < FIRST:
+    first = min(FIRST, math.ceil(settings.steps * settings.batch_size / REUSE))
+    for many in itertools.count(1):
         pool.add(next(made))
+        if pool.added >= first:
+            break
+        if many == NONE and not pool.added:
+            raise MnistryError(f"The locator found nothing in {many * SCENES} scenes: train it with more steps.")
     seen = 0
     while True:
-        if seen >= REUSE * (pool.added - FIRST):
+        if seen >= REUSE * (pool.added - first):
             pool.add(next(made))
         chosen = random.integers(0, min(pool.added, POOL), settings.batch_size)
         seen += settings.batch_size

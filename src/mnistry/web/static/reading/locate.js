@@ -6,7 +6,7 @@ import { argmax, greatestFirst, sum } from "./numbers.js";
 import { bytes, rowsOf, session } from "./runtime.js";
 import { scales, view } from "./views.js";
 
-const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, INK, INSIDE, LARGEST, MOST, MOSTLY, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
+const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
 const { TWICE, WANTED } = LOCATE;
 const sizeOf = ([left, top, right, bottom]) => Math.max(right - left, bottom - top);
 
@@ -31,7 +31,8 @@ export class Locator {
       signal?.throwIfAborted();
       seen.push(await this.see(view(picture, scale, box)));
       const following = sizes[k + 1] ?? scale;
-      if (following * COARSE > 1 && picture.width * picture.height * following ** 2 > ALWAYS) {
+      const most = following <= 1 ? ALWAYS : ENLARGED;
+      if (following * COARSE > 1 && picture.width * picture.height * following ** 2 > most) {
         box = closer(seen.at(-1), whole);
       }
     }
