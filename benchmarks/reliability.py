@@ -1,26 +1,30 @@
 """Races and faults on purpose: `python benchmarks/reliability.py KIND [--n N] [--seed S]`; the kinds are:
 
-* `trainings`: a training of its own is killed N times at random (kill -9) and resumed each time; whenever one has come
-  to its end its weights are compared, bit by bit, with those of a training that nobody interrupted.
+* `trainings`: a training of its own is killed N times at random (kill -9) while it fits, and resumed each time;
+  whenever one has come to its end its weights are compared, bit by bit, with those of one that nobody interrupted.
+* `teachings`: the same with `finetune`, which goes on by itself.
+* `searches`: N searches of one study, two trials at a time, are killed at random; then one comes to its end: every
+  trial that was begun has been finished once, none is lost or counted twice, and no process is left.
+* `cost`: N rounds of `cnn` on MNIST (two epochs), without and with checkpoints: their share of the time.
 * `fetch`: N rounds of 16 processes that fetch one file into a cold folder from mirrors of which one lies, half of them
   killed at random; then the file is fetched once more and its hash checked, and nothing else may be left.
 * `read`: N pictures by two processes, one of which is killed every second: every answer there once, in order.
-* `pictures`: N hostile pictures, mutated from the examples: no crash, and the longest time and the most memory.
 * `ctrl-c`: N commands (models, read, train, tune, compare) get Ctrl-C, they and all that they have started, at a random
   moment, half of them early: each ends within 20 s with 130 and without a traceback, leaves no file half written and
   no process. What comes while Python itself is starting is not ours to hear, and is counted apart.
 
-The last line is one JSON object.
+`benchmarks/hostile.py` has hostile pictures and other files. The last line is one JSON object.
 """
 
 import argparse
 import hashlib
-import io
 import json
+import multiprocessing
 import os
 import random
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,17 +38,37 @@ from typing import Any
 EXAMPLES = Path(__file__).parent.parent / "examples" / "pictures"
 PROCESSES = 16
 DATA = random.Random(0).randbytes(2_000_000)
-TRAIN = """
-import sys, numpy as np
+SEARCH = """
+import sys
 from pathlib import Path
-from mnistry.data.dataset import load
+from mnistry.settings import Settings
+from mnistry.training.search import study
+from mnistry.training.search.tune import tune
+study.BEAT, study.GRACE = 1, 2
+def progress(state):
+    if state.running:
+        print("begins", flush=True)
+settings = Settings(Path(sys.argv[1]), offline=True)
+tune("logistic", int(sys.argv[2]), "digits", workers=2, settings=settings, progress=progress)
+"""
+COST = """
+import json, sys, time
+from pathlib import Path
+from mnistry import load
 from mnistry.models.backend import Checkpoint
 from mnistry.models.recipes import find_recipe
-data = load("digits")
-recipe = find_recipe("cnn").changed({"epochs": 12, "batch_size": 64})
-checkpoint = Checkpoint(Path(sys.argv[1]), resume=True, pause=0)
-fitted = recipe.build(1).fit(data.train_images[:512], data.train_labels[:512], checkpoint=checkpoint)
-np.savez(sys.argv[2], *fitted.model_.get_weights())
+data, rows = load("mnist"), []
+fit = lambda checkpoint: find_recipe("cnn").changed({"epochs": 2}).build(0).fit(
+    data.train_images, data.train_labels, checkpoint=checkpoint)
+fit(None)
+for number in range(int(sys.argv[2])):
+    for kept in ((False, True), (True, False))[number % 2]:  # whatever grows or slows down concerns both
+        checkpoint = Checkpoint(Path(sys.argv[1]) / "c.npz") if kept else None
+        clock, processor = time.perf_counter(), time.process_time()
+        fit(checkpoint)
+        row = {"kept": kept, "seconds": time.perf_counter() - clock, "processor": time.process_time() - processor}
+        rows.append(row | {"writing": checkpoint.seconds if kept else 0.0})
+print(json.dumps(rows))
 """
 FETCH = """
 import sys
@@ -54,36 +78,102 @@ download(sys.argv[2:4], Path(sys.argv[1]), int(sys.argv[4]), sys.argv[5])
 """
 
 
-def start(code: str, *arguments: object) -> "subprocess.Popen[bytes]":
-    """A process of this Python."""
-    environment = os.environ | {"MNISTRY_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment,
+def start(code: str, *arguments: object, stdout: int | None = None) -> "subprocess.Popen[bytes]":
+    """A process of this Python; the first argument is a place of its own."""
+    environment = os.environ | {"MNISTRY_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "MNISTRY_HOME": str(arguments[0])}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, stdout=stdout,
                             stderr=subprocess.DEVNULL)  # fmt: skip
+
+
+def begun(code: str, *arguments: object) -> "subprocess.Popen[bytes]":
+    """The same, when it has said that it begins."""
+    process = start(code, *arguments, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdout.readline() == b"begins\n", f"it ended with {process.wait()} before it began"
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    return process
+
+
+def fit(kept: Path, result: Path) -> None:
+    """A training of a second or two; a checkpoint after each epoch."""
+    import numpy as np
+
+    from mnistry.data.dataset import load
+    from mnistry.models.backend import Checkpoint
+    from mnistry.models.recipes import find_recipe
+
+    data = load("digits")
+    recipe = find_recipe("cnn").changed({"epochs": 12, "batch_size": 64, "width": 8})
+    checkpoint = Checkpoint(kept / "c.npz", resume=True, pause=0)
+    fitted = recipe.build(1).fit(data.train_images[:512], data.train_labels[:512], checkpoint=checkpoint)
+    np.savez(result, *fitted.model_.get_weights())
+    os._exit(0)
+
+
+def teach(kept: Path, result: Path) -> None:
+    """A teaching of the bundled reader, which is kept by itself; a checkpoint after each step."""
+    import numpy as np
+
+    from mnistry.data.dataset import load
+    from mnistry.models.backend import Checkpoint
+    from mnistry.training import finetune as teaching
+
+    Checkpoint.due = lambda _: True  # type: ignore[method-assign]
+    teaching.STEPS, teaching.KNOWN_OUTLIERS, teaching.KNOWN_DIGITS = 20, 50, 500
+    corrections = [(path.read_bytes(), path.name[0]) for path in sorted(EXAMPLES.iterdir())]
+    taught = teaching.finetune(corrections, load("digits"), home=kept)
+    np.savez(result, np.frombuffer(taught.model, np.uint8))
+    os._exit(0)
 
 
 def trainings(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
     """See above."""
-    begun = time.perf_counter()
-    assert start(TRAIN, folder / "none.npz", folder / "whole").wait() == 0
+    return killed(fit, n, chance, folder)
+
+
+def teachings(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    return killed(teach, n, chance, folder)
+
+
+def killed(work: Callable[[Path, Path], None], n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """Kill it n times within the time that it takes; what comes to its end is compared.
+
+    Each is a process of its own, forked from one that has only imported the libraries, which takes longest.
+    """
+    os.environ |= {"MNISTRY_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["keras", "mnistry.models.recipes", "mnistry.training.finetune"])
+    kept, result = folder / "kept", folder / "result"
+    for name in ("kept", "undisturbed", "first"):
+        (folder / name).mkdir()
+    for name in ("first", "undisturbed"):  # the first one waits for the imports
+        begun, whole = time.perf_counter(), context.Process(target=work, args=(folder / name, folder / "whole"))
+        whole.start()
+        whole.join()
+        assert whole.exitcode == 0
     longest, wanted = time.perf_counter() - begun, digest(folder / "whole")
-    kills = finished = equal = resumed = 0
-    checkpoint, result = folder / "c.npz", folder / "weights"
-    while kills < n:
-        process = start(TRAIN, checkpoint, result)
-        try:
-            code = process.wait(chance.uniform(0.3, 1) * longest)
-        except subprocess.TimeoutExpired:
+    kills = finished = equal = went_on = 0
+    while kills < n or any(kept.rglob("*.npz")):
+        went_on += any(kept.rglob("*.npz"))
+        begun, process = time.perf_counter(), context.Process(target=work, args=(kept, result))
+        process.start()
+        process.join(chance.uniform(0, longest) if kills < n else None)
+        if process.exitcode is None:
             process.kill()
-            process.wait()
+            process.join()
             kills += 1
-            resumed += checkpoint.exists()
             continue
+        longest = min(longest, time.perf_counter() - begun)  # a machine may have become less busy
         finished += 1
-        equal += code == 0 and digest(result) == wanted
-        checkpoint.unlink(missing_ok=True)
-    last = start(TRAIN, checkpoint, result).wait()
-    finished, equal = finished + 1, equal + (last == 0 and digest(result) == wanted)
-    return {"kills": kills, "with_checkpoint": resumed, "finished": finished, "equal": equal, "ok": finished == equal}
+        equal += process.exitcode == 0 and digest(result) == wanted
+        print(f"{kills} killed, {went_on} went on, {equal} of {finished} ended the same", flush=True)
+        for left in kept.rglob("*.npz"):
+            left.unlink()
+    return {
+        "kills": kills, "whole_seconds": round(longest, 1), "went_on": went_on, "finished": finished, "equal": equal,
+        "ok": finished == equal,
+    }  # fmt: skip
 
 
 def digest(result: Path) -> str:
@@ -92,6 +182,54 @@ def digest(result: Path) -> str:
 
     with np.load(result.with_name(result.name + ".npz")) as file:
         return hashlib.sha256(b"".join(file[name].tobytes() for name in sorted(file.files))).hexdigest()
+
+
+def searches(n: int, chance: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    from mnistry.settings import Settings
+    from mnistry.training.search import study
+
+    def trials() -> list[Any]:
+        return study.open_study(study.find_store("logistic", settings=Settings(folder))).get_trials(deepcopy=False)
+
+    def begins(trial: Any) -> int:  # the number under which its settings were tried first
+        return int(trial.system_attrs.get("failed_trial", trial.number))
+
+    for _ in range(n):
+        process = begun(SEARCH, folder, 10_000)
+        time.sleep(chance.uniform(0, 5))
+        process.kill()
+        process.wait()
+    asked = sorted({begins(trial) for trial in trials()})
+    code = start(SEARCH, folder, len(asked), stdout=subprocess.DEVNULL).wait()
+    found = trials()
+    complete = sorted(begins(trial) for trial in found if trial.state.name == "COMPLETE")
+    interrupted = [trial.number for trial in found if trial.state.name == "FAIL"]
+    again = sorted(trial.system_attrs["retry_history"][-1] for trial in found if "retry_history" in trial.system_attrs)
+    left = left_after(folder)
+    return {
+        "kills": n, "asked": len(asked), "complete": len(complete), "interrupted": len(interrupted),
+        "left": left, "ok": code == 0 and not left and again == interrupted and complete == asked,
+    }  # fmt: skip
+
+
+def cost(n: int, _: random.Random, folder: Path) -> dict[str, Any]:
+    """See above."""
+    process = start(COST, folder, n, stdout=subprocess.PIPE)
+    rows = json.loads(process.communicate()[0].splitlines()[-1])
+    mean = {
+        (kept, key): statistics.fmean(row[key] for row in rows if row["kept"] == kept)
+        for kept in (False, True)
+        for key in ("seconds", "processor", "writing")
+    }
+    share = mean[True, "writing"] / mean[True, "seconds"]
+    return {
+        "rounds": n, "share_of_the_clock": round(share, 4),
+        "processor_ratio": round(mean[True, "processor"] / mean[False, "processor"], 4),
+        "clock_ratio": round(mean[True, "seconds"] / mean[False, "seconds"], 4),
+        "seconds": [round(row["seconds"], 2) for row in rows], "writing": [round(row["writing"], 3) for row in rows],
+        "ok": share < 0.02,
+    }  # fmt: skip
 
 
 class Mirror(BaseHTTPRequestHandler):
@@ -170,51 +308,6 @@ def read(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
     return {"pictures": n, "kills": kills, "in_order": ordered, "read": read, "ok": ordered and read >= n - kills}
 
 
-def mutated(picture: bytes, chance: random.Random) -> bytes:
-    """Cut off, bits flipped, a number in the header changed, or a piece put elsewhere."""
-    way, data = chance.randrange(4), bytearray(picture)
-    if way == 0:
-        return bytes(data[: chance.randrange(len(data))])
-    for _ in range(chance.randrange(1, 20)):
-        if way == 1:
-            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        elif way == 2:
-            data[chance.randrange(min(64, len(data)))] = chance.randrange(256)
-        else:
-            begin, end, to = sorted(chance.randrange(len(data)) for _ in range(3))
-            data[to:to] = data[begin:end][:5000]
-    return bytes(data)
-
-
-def pictures(n: int, chance: random.Random, _: Path) -> dict[str, Any]:
-    """See above."""
-    import resource
-
-    from PIL import Image
-
-    from mnistry.imaging.decode import PictureError, open_picture
-
-    seeds = [path.read_bytes() for path in sorted(EXAMPLES.iterdir())]
-    with Image.open(io.BytesIO(seeds[0])) as image:
-        for kind in ("WEBP", "GIF", "TIFF", "BMP", "PNG", "JPEG"):
-            file = io.BytesIO()
-            image.convert("RGB").resize((64, 64)).save(file, kind)
-            seeds.append(file.getvalue())
-    refused, slowest, before = 0, 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _k in range(n):
-        picture, begun = mutated(chance.choice(seeds), chance), time.process_time()
-        try:
-            open_picture(picture)
-        except PictureError:
-            refused += 1
-        slowest = max(slowest, time.process_time() - begun)
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return {
-        "pictures": n, "refused": refused, "slowest_ms": round(1000 * slowest), "memory_mb": round(memory),
-        "ok": slowest <= 0.25 and memory <= 200,
-    }  # fmt: skip
-
-
 RUN = "import sys; from mnistry.cli.__main__ import run; sys.argv[0] = 'mnistry'; sys.exit(run())"  # as the script does
 INTERRUPTED = (
     "models", f"read {EXAMPLES}", f"read {EXAMPLES} --workers 2", "train dense --dataset digits",
@@ -280,12 +373,17 @@ def fault_of(process: "subprocess.Popen[bytes]", home: Path) -> str:
         return told.decode(errors="replace")[-3000:]
     if process.returncode not in (130, -signal.SIGINT, 0):
         return f"ended with {process.returncode}: {told.decode(errors='replace')[-1000:]}"
-    if left := [str(path) for path in home.rglob("*.mnistry-part*")]:
-        return f"left {left}"
+    if drafts := [str(path) for path in home.rglob("*.mnistry-part*")]:
+        return f"left {drafts}"
+    return f"left processes {left}" if (left := left_after(home)) else ""
+
+
+def left_after(home: Path) -> list[str]:
+    """The processes of this home that do not end within 20 s."""
     until = time.monotonic() + END
     while alive(home) and time.monotonic() < until:
         time.sleep(0.2)
-    return f"left processes {alive(home)}" if alive(home) else ""
+    return alive(home)
 
 
 def alive(home: Path) -> list[str]:
@@ -301,8 +399,8 @@ def alive(home: Path) -> list[str]:
 
 
 KINDS: dict[str, tuple[Callable[[int, random.Random, Path], dict[str, Any]], int]] = {
-    "trainings": (trainings, 200), "fetch": (fetch, 50), "read": (read, 5000), "pictures": (pictures, 7000),
-    "ctrl-c": (ctrl_c, 350),
+    "trainings": (trainings, 200), "teachings": (teachings, 50), "searches": (searches, 20), "cost": (cost, 6),
+    "fetch": (fetch, 50), "read": (read, 5000), "ctrl-c": (ctrl_c, 350),
 }  # fmt: skip
 
 

@@ -1,9 +1,13 @@
 """The data set: found, verified, repaired, split honestly, and replaced only with a loud notice."""
 
+import errno
 import gzip
 import hashlib
+import io
 import shutil
 import socket
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +151,45 @@ def test_a_good_copy_beside_a_damaged_one_is_used(mnist: Path, tmp_path: Path):
 def test_a_cache_that_is_also_mnistry_data_is_found(mnist: Path, tmp_path: Path):
     copied(mnist, tmp_path / "mnist")
     assert fetch(offline(tmp_path, tmp_path / "mnist")) == tmp_path / "mnist"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"(3,)", b"(99999999999999999999999,)"),
+        (b"(3,)", b"(899999999991, 9)"),
+        (b"(3,)", b"((((((((("),
+        (b"(3,)", b"(True,)"),
+        (b"'<f8'", b"'<U999999999'"),
+        (b"'<f8'", b"None"),
+    ],
+)
+@pytest.mark.parametrize("place", ["cache", "data"])
+def test_an_archive_whose_headers_lie_is_damaged(tmp_path: Path, old: bytes, new: bytes, place: str):
+    folder = {"cache": tmp_path / "mnist", "data": tmp_path / "own"}[place]
+    folder.mkdir()
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    assert old in file.getvalue()
+    with zipfile.ZipFile(folder / "mnist.npz", "w") as archive:
+        for name in sources.KERAS_KEYS.values():
+            archive.writestr(f"{name}.npy", file.getvalue().replace(old, new))
+    with warnings.catch_warnings(), pytest.raises(DatasetUnavailableError, match=r"mnist\.npz"):
+        warnings.simplefilter("ignore")
+        fetch(offline(tmp_path, tmp_path / "own"))
+    assert (tmp_path / "mnist" / "mnist.npz.damaged").is_file() == (place == "cache")
+
+
+def test_a_file_that_cannot_be_read_is_told(mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = offline(tmp_path)
+    copied(mnist, settings.cache)
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sources, "read_idx", broken)
+    with pytest.raises(MnistryError, match=r"idx3-ubyte.gz cannot be read \(Input/output error\)"):
+        fetch(settings)
 
 
 def test_an_array_file_under_kerass_name_is_damaged(tmp_path: Path):

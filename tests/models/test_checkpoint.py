@@ -57,5 +57,21 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path):
     assert Checkpoint(path, resume=True).read() is None
     Checkpoint(path).write({"weight0": np.zeros(3)}, {"epoch": 1})
     assert Checkpoint(path, resume=True).read()["epoch"] == 1  # type: ignore[index]
-    path.write_bytes(path.read_bytes()[:100])
-    assert Checkpoint(path, resume=True).read() is None
+    whole = path.read_bytes()
+    for damage in (
+        whole[:100],
+        b"",
+        whole.replace(b"(3,)", b"(((("),
+        with_compression(whole, 8),
+        with_compression(whole, 99),
+    ):
+        path.write_bytes(damage)
+        assert Checkpoint(path, resume=True).read() is None
+
+
+def with_compression(archive: bytes, method: int) -> bytes:
+    """A zip whose directory says that all is compressed in this way."""
+    told, place = bytearray(archive), 0
+    while (place := archive.find(b"PK\x01\x02", place + 1)) > 0:
+        told[place + 10] = method
+    return bytes(told)

@@ -1,5 +1,6 @@
 """Digits found by networks: in rows, strips and forms."""
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from mnistry.data.scenes import SceneMaker
 from mnistry.reading.layout import rows
-from mnistry.reading.locate import Locator
+from mnistry.reading.locate import Locator, Seen, candidates
 from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.recognizer import bundled, model_card
 from mnistry.reading.views import scales, view
@@ -76,6 +77,24 @@ def test_a_picture_is_enlarged_where_it_is_small_or_something_in_it_is(height: i
     write(picture, "75", 100, 100, height, max(2, height // 14))
     assert locator.look(picture)[-1].view.scale == finest
     assert locator.look(paper(150, 120))[-1].view.scale == 2
+
+
+def test_very_many_candidates_take_little_memory():
+    chance = np.random.default_rng(0)
+    look = view(Image.new("RGB", (640, 640)), 1.0)
+    corners = chance.uniform(0, 600, (2, 2500, 2)).astype(np.float32)
+    sure = chance.uniform(0.1, 1, (2, 2500)).astype(np.float32)
+    empty = np.zeros((2, 2), np.float32)
+    seen = [
+        Seen(look, np.concatenate([corners[k], corners[k] + 20], axis=1), np.full(2500, 20, np.float32), sure[k],
+             np.full((2500, 11), 1 / 11, np.float32), empty, empty, empty) for k in range(2)
+    ]  # fmt: skip
+    tracemalloc.start()
+    found = candidates(seen)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0 < len(found.sure) <= 2000
+    assert most < 150e6
 
 
 def test_rows_are_found_also_where_they_slant():

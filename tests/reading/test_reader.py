@@ -15,6 +15,7 @@ from conftest import ROOT
 from mnistry.data.dataset import load
 from mnistry.data.outliers import outliers
 from mnistry.reading.reader import THRESHOLD, Reader, model_card
+from mnistry.reading.recognizer import bundled
 from mnistry.settings import MnistryError
 
 EXAMPLES = sorted((ROOT / "examples" / "pictures").iterdir())
@@ -104,6 +105,13 @@ def test_wrong_arrays_are_refused(reader: Reader, images: np.ndarray):
 def test_what_is_no_model_is_told(model: bytes | str):
     with pytest.raises(MnistryError, match="The model"):
         Reader(model).predict(np.zeros((1, 28, 28), np.uint8))
+
+
+def test_a_damaged_model_prints_nothing(capfd: pytest.CaptureFixture[str]):
+    damaged = bundled().replace(b"Softmax", b"Softma\xff")  # ONNX Runtime's own words are then no UTF-8
+    with pytest.raises(MnistryError, match="no ONNX file that can be run"):
+        Reader(damaged)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_that_breaks_the_contract_is_told():

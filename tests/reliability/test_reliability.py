@@ -1,8 +1,9 @@
-"""Races and faults on purpose: the short form of benchmarks/reliability.py."""
+"""Races, faults and hostile files on purpose: the short forms of benchmarks/reliability.py and hostile.py."""
 
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from conftest import LONG, ROOT
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "n"), [("fetch", 3), ("trainings", 3), ("read", 200), ("pictures", 300), ("ctrl-c", 14)]
+    ("kind", "n"),
+    [("fetch", 3), ("trainings", 4), ("teachings", 2), ("searches", 3), ("read", 200), ("ctrl-c", 14)],
 )
 def test_it_holds(kind: str, n: int):
     done = subprocess.run(
@@ -19,10 +21,29 @@ def test_it_holds(kind: str, n: int):
         capture_output=True, text=True, timeout=LONG,
     )  # fmt: skip
     told = json.loads(done.stdout.splitlines()[-1])
-    if kind == "pictures":  # times and memory are for a quiet machine
-        assert told["pictures"] == n
-    else:
-        assert told["ok"], told
+    assert told["ok"], told
+
+
+@pytest.mark.slow
+def test_hostile_pictures_do_no_harm():
+    told = hostile("pictures", 600)
+    assert told["pictures"] == told["read"] + told["refused"] == 600
+    assert told["ok"], told
+
+
+@pytest.mark.slow
+def test_hostile_files_are_told():
+    told = hostile("files", 300)
+    assert told["ok"], told
+
+
+def hostile(kind: str, n: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "hostile.py", kind, "--n", str(n)],
+        capture_output=True, text=True, timeout=LONG,
+    )  # fmt: skip
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
 
 
 @pytest.mark.slow

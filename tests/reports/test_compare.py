@@ -12,6 +12,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -314,6 +317,44 @@ def test_ctrl_c_ends_the_training_at_once_and_the_next_call_goes_on(
     code, _, err = command("compare", "logistic", "dense", *DIGITS, "--seeds", "1")
     assert (code, trained) == (0, [("dense", 0)])
     assert "Runs wanted: 2; finished already: 1; to train: 1, dense (seed 0)." in err
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds its processes in /proc")
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_killed_comparison_leaves_no_training_and_the_same_command_does_the_work_once(
+    how: signal.Signals, settings: Settings
+):
+    command = [sys.executable, "-m", "mnistry.cli", "compare", "knn", *DIGITS, "--json", "--quiet"]
+    if how == signal.SIGHUP:  # who started these tests may have it ignored, as nohup does
+        signal.signal(how, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
+        until(lambda: trainings(settings.home), "the training's process")
+        first.send_signal(how)
+    until(lambda: not trainings(settings.home), "its end")
+    assert not list(settings.runs.glob("*"))  # it has ended before its work was done
+    again = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert [row["recipe"] for row in json.loads(again.stdout)["rows"]] == ["knn"]
+    assert [folder.name for folder in settings.runs.iterdir()] == ["knn-seed0"]
+    assert trainings(settings.home) == []
+
+
+def trainings(home: Path) -> list[int]:
+    """The trainings' processes of this home."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            ours = f"MNISTRY_HOME={home}\0".encode() in (folder / "environ").read_bytes()
+            if ours and b"mnistry.training.processes" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def until(found: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + LONG
+    while not found():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
 
 
 # --- What is written

@@ -12,6 +12,7 @@ from PIL import Image
 from conftest import draw_seven
 from mnistry import MnistryError, Reader
 from mnistry.data.dataset import Dataset
+from mnistry.models.backend import Checkpoint
 from mnistry.reading.recognizer import bundled, keep_taught, taught, undo_taught
 from mnistry.training import finetune as teaching
 from mnistry.training.export import with_metadata
@@ -133,6 +134,34 @@ def test_a_teaching_tells_its_figures_and_is_kept_under_the_home(small: Dataset,
     assert card["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() == done.card["sha256"]
     assert card["taught"]["from_sha256"] == Reader(bundled()).card["sha256"]
     assert (Reader(file).predict_proba(shown_digits()) != Reader(bundled()).predict_proba(shown_digits())).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0.2, 0.6])  # in the first training, and in the second one
+def test_a_teaching_that_was_interrupted_ends_with_the_same_model(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: float
+):
+    monkeypatch.setattr(teaching, "STEPS", 4)
+    monkeypatch.setattr(teaching, "KNOWN_OUTLIERS", 20)
+    monkeypatch.setattr(Checkpoint, "due", lambda _: True)  # after each step
+    corrections = [(number(text), text) for text in ("74", "17", "45", "51")]
+    whole = teaching.finetune(corrections, small)
+    told: list[float] = []
+
+    def progress(share: float, what: str) -> None:
+        told.extend([share] if what == "learning" else [])
+        if len(told) and told[-1] > place:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teaching.finetune(corrections, small, progress=progress, home=tmp_path)
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    assert kept.name.startswith("finetune-seed0-")
+    steps: list[str] = []
+    resumed = teaching.finetune(corrections, small, progress=lambda _, what: steps.append(what), home=tmp_path)
+    assert steps.count("learning") == 8 - (len(told) - 1)  # it does not begin anew
+    assert resumed.model == whole.model
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 @pytest.mark.usefixtures("short")

@@ -1,12 +1,15 @@
 """Run folders: whole or not at all, and every kind of damage told in a sentence."""
 
+import dataclasses
 import errno
+import io
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnistry.settings import MnistryError, not_written, write_atomic
@@ -186,6 +189,7 @@ def test_a_half_written_or_damaged_run_is_refused(dense_run, tmp_path: Path, nam
         ("metrics.json", '{"accuracy": NaN, "n": 1, "mistakes": [], "parts": {}}'),
         ("history.csv", ""),
         ("history.csv", "epoch,loss\n1,2,3\n"),
+        ("history.csv", "epoch,loss,accuracy\n1,2," + "3" * 200_000 + "\n"),
     ],
 )
 def test_a_well_sealed_run_with_strange_content_is_refused(dense_run, tmp_path: Path, name: str, text: str):
@@ -197,7 +201,25 @@ def test_a_well_sealed_run_with_strange_content_is_refused(dense_run, tmp_path: 
         open_run(folder)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"sha256": {"/etc/passwd": "0"}}', '{"sha256": {"../x": "0"}}'])
+@pytest.mark.parametrize("kind", ["archive", "text", "object", "lies"])
+def test_probabilities_that_are_no_array_are_told(dense_run, tmp_path: Path, kind: str):
+    archive, plain = io.BytesIO(), io.BytesIO()
+    np.savez(archive, a=np.zeros(3))
+    np.save(plain, np.zeros(3))
+    lies = plain.getvalue().replace(b"(3,)", b"(((((((")
+    content = {"archive": archive.getvalue(), "text": b"7", "object": b"\x80\x04N.", "lies": lies}[kind]
+    (tmp_path / "test_probabilities.npy").write_bytes(content)
+    with pytest.raises(MnistryError, match="no run of this version"):
+        _ = dataclasses.replace(dense_run, folder=tmp_path).test_probabilities
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, '{"sha256": {"/etc/passwd": "0"}}', '{"sha256": {"../x": "0"}}',
+        '{"sha256": {"' + "n" * 300 + '": "0"}}', '{"sha256": {"x\\u0000": "0"}}', '{"sha256": {"x\\ud800": "0"}}',
+    ],
+)  # fmt: skip
 def test_a_strange_manifest_is_refused(dense_run, tmp_path: Path, text: str):
     folder = damaged(dense_run, tmp_path, MANIFEST, lambda path: path.write_text(text))
     with pytest.raises(MnistryError, match="is damaged"):

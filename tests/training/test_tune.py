@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from conftest import LONG
+from mnistry.models.backend import Checkpoint
 from mnistry.models.recipes import RECIPES, find_recipe
 from mnistry.models.search_space import Choice, Range
 from mnistry.reports.study_page import write_study_report
@@ -27,6 +29,7 @@ from mnistry.training.search import study as studies
 from mnistry.training.search import tune as search_module
 from mnistry.training.search.trial import Event, Task, run_trial
 from mnistry.training.search.tune import Tuned, tune
+from mnistry.training.search.worker_pool import LocalPool
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds its processes in /proc")
 
@@ -393,6 +396,53 @@ def test_a_trial_that_cannot_be_says_why(few_digits, settings: dict[str, Any], k
         assert run_trial(rehearsal, lambda: (few_digits, few_digits), lambda *_: True) == event
 
 
+@pytest.mark.slow
+def test_a_trial_that_was_killed_goes_on_and_ends_the_same(few_digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Checkpoint, "due", lambda _: True)  # after each epoch
+    digits = lambda: (few_digits, few_digits)  # noqa: E731
+    task = Task("dense", {"epochs": 5, "width": 8}, "digits", 0.1, 0, home=str(tmp_path))
+    told: list[tuple[int, float]] = []
+    whole = run_trial(replace(task, home=""), digits, lambda *epoch: told.append(epoch) is None)
+
+    def interrupt(epoch: int, _: float) -> bool:
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(task, digits, interrupt)
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    fitted = 0
+    real = Checkpoint.write
+
+    def counted(self: Checkpoint, *kept: Any) -> None:
+        nonlocal fitted
+        fitted += 1
+        real(self, *kept)
+
+    monkeypatch.setattr(Checkpoint, "write", counted)
+    again: list[tuple[int, float]] = []
+    assert run_trial(task, digits, lambda *epoch: again.append(epoch) is None) == whole
+    assert again == told  # also the epochs of before, which another number does not have
+    assert fitted == 2  # the last two of five
+    assert not kept.exists()
+
+
+def test_a_trial_goes_on_without_a_checkpoint_that_cannot_be_written(few_digits, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "due", lambda _: True)
+    (tmp_path / "checkpoints").write_text("no folder")
+    task = Task("dense", {"epochs": 2, "width": 8}, "digits", 0.1, 0, home=str(tmp_path))
+    assert run_trial(task, lambda: (few_digits, few_digits), lambda *_: True)["kind"] == "done"
+
+
+def test_a_trial_that_is_pruned_or_fails_leaves_no_checkpoint(few_digits, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "due", lambda _: True)
+    for settings, kind in (({"epochs": 4, "width": 8}, "pruned"), ({"learning_rate": 1e30, "width": 8}, "failed")):
+        task = Task("dense", settings, "digits", 0.1, 0, home=str(tmp_path))
+        assert run_trial(task, lambda: (few_digits, few_digits), lambda epoch, _: epoch < 1)["kind"] == kind
+        assert not list(tmp_path.glob("checkpoints/*"))
+
+
 # --- Real processes
 
 
@@ -490,6 +540,52 @@ def test_a_search_survives_kill_9_and_goes_on(search, tmp_path: Path, monkeypatc
     (again,) = [trial for trial in tuned.trials if retried(trial) == 1]
     assert again.params == tuned.trials[1].params
     assert 0 not in pool.times
+
+
+TUNE = """
+import sys
+from mnistry.cli.main import main
+from mnistry.training.search import study
+study.BEAT, study.GRACE = 1, 2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@LINUX
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_search_goes_on_with_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MNISTRY_HOME", str(tmp_path))
+    command = [sys.executable, "-c", TUNE, "tune", "cnn", "--dataset", "digits", "--trials", "1", "--space",
+               "label_smoothing=0.0,0.1", "--set", "epochs=60", "--json", "--quiet"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
+        (kept,) = until(lambda: list(tmp_path.glob("checkpoints/*.npz")), "a checkpoint")
+        first.kill()
+    until(lambda: not processes(tmp_path), "the end of the trial's process")
+    epochs = Checkpoint(kept, resume=True).read()["epoch"]
+    assert epochs < 60, "the trial was over before the kill"
+    second = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert second["trials"] == {"complete": 1, "pruned": 0, "failed": 0, "interrupted": 1}
+    recipe = find_recipe("cnn").changed(second["best"]["settings"])
+    task = Task("cnn", dict(recipe.settings), "digits", 0.1, 0)
+    whole = run_alone(task)
+    assert (second["best"]["accuracy"], second["best"]["nll"]) == (whole["accuracy"], whole["nll"])
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def run_alone(task: Task) -> Event:
+    """The trial in a process of its own, which nobody disturbs."""
+    return LocalPool(1).run(task, lambda *_: True)
+
+
+def test_a_search_that_was_killed_before_its_first_trial_begins_with_the_recipe(
+    search, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(studies.optuna.Study, "enqueue_trial", lambda *_, **__: sys.exit(9))
+        search(lambda number, _: [done(0.9)], 1)
+    _, pool = search(lambda number, _: [done(0.9)], 2)
+    assert pool.tasks[0].settings == dict(find_recipe("logistic").settings)
 
 
 def test_a_back_end_that_does_not_exist_is_told_before_any_trial(command, monkeypatch: pytest.MonkeyPatch):

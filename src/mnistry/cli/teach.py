@@ -64,7 +64,7 @@ def finetune_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def finetune(options: argparse.Namespace) -> int:
-    """Teach the model that reads your pictures from the corrections, or undo that; takes a minute or two."""
+    """Teach the model that reads your pictures from the corrections, or undo that; goes on after it was killed."""
     home = Settings.from_environment().home
     if options.undo:
         from mnistry.reading.recognizer import undo_taught
@@ -72,7 +72,7 @@ def finetune(options: argparse.Namespace) -> int:
         card = undo_taught(home)
         _tell(options, f"The model in use is now: {card['summary']}.", undone=True, sha256=card["sha256"])
         return DONE
-    taught = _taught(options, _given(options, home))
+    taught = _taught(options, _given(options, home), home)
     if not taught.refused:
         taught.keep(home)
     told = taught.figures | {"kept": not taught.refused, "sha256": taught.card["sha256"], "reason": taught.refused}
@@ -94,7 +94,7 @@ def _given(options: argparse.Namespace, home: Path) -> list[tuple[bytes, str]]:
     return [(each.picture, each.label) for each in Corrections(home).all()]
 
 
-def _taught(options: argparse.Namespace, given: list[tuple[bytes, str]]) -> Any:
+def _taught(options: argparse.Namespace, given: list[tuple[bytes, str]], home: Path) -> Any:
     from mnistry.cli import console
     from mnistry.data.dataset import load
     from mnistry.training.finetune import finetune, nothing
@@ -104,9 +104,9 @@ def _taught(options: argparse.Namespace, given: list[tuple[bytes, str]]) -> Any:
     with console.download_bar(options.quiet or options.progress) as download:
         data = load("mnist", progress=download)
     if options.progress:
-        return finetune(given, data, options.seed, _print_progress)
+        return finetune(given, data, options.seed, _print_progress, home=home)
     with console.share_bar(options.quiet) as tell:
-        return finetune(given, data, options.seed, tell)
+        return finetune(given, data, options.seed, tell, home=home)
 
 
 def _print_progress(share: float, told: str) -> None:

@@ -172,11 +172,12 @@ def read_idx(path: Path, file: File) -> NDArray[np.uint8]:
 
 def _read_keras(path: Path) -> dict[str, NDArray[np.uint8]]:
     """The arrays of Keras' file, verified by their content, so that a file saved again will do."""
+    data = io.BytesIO(path.read_bytes())
     try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())), np.load(path, allow_pickle=False) as archive:
+        with zipfile.ZipFile(data), np.load(data, allow_pickle=False) as archive:
             arrays = {key: np.ascontiguousarray(archive[name]) for key, name in KERAS_KEYS.items()}
-    except (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as problem:
-        raise ValueError(f"{path.name} is damaged ({problem})") from problem
+    except Exception as problem:  # zipfile, zlib and NumPy raise many classes on a damaged file
+        raise ValueError(f"{path.name} is damaged ({problem or type(problem).__name__})") from problem
     for key, array in arrays.items():
         if hashlib.sha256(FILES[key].header + array.tobytes()).hexdigest() != FILES[key].content:
             raise ValueError(f"{path.name} is damaged ({KERAS_KEYS[key]} is not MNIST's)")
@@ -193,6 +194,8 @@ def _set_damaged_aside(folder: Path) -> None:
         except ValueError:
             with suppress(FileNotFoundError):  # another process was faster
                 _rename(path, path.with_name(path.name + ".damaged"))
+        except OSError as problem:
+            raise MnistryError(f"{path} cannot be read ({problem.strerror}): mend that, or delete it.") from problem
 
 
 def _rename(path: Path, target: Path) -> None:

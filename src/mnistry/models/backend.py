@@ -1,5 +1,6 @@
 """Keras on one of its back ends: started quietly, seeded, its exceptions as sentences, trainings that go on."""
 
+import hashlib
 import importlib
 import io
 import json
@@ -8,16 +9,16 @@ import random
 import secrets
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from mnistry import __version__
 from mnistry.settings import MnistryError, quiet_stderr, write_atomic
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -107,19 +108,36 @@ class Checkpoint:
     """The file that keeps a training while it runs, whole or not at all; with `resume` it goes on from there.
 
     It ends as it would have without an interruption, to the last bit, on the same machine. `pause` are the seconds at
-    least between two, 0 for every epoch; it is written after an epoch, as often as 2 % of the time allow.
+    least between two, 0 for every time that it is due; it is written as often as 2 % of the time allow.
     """
 
     path: Path
     resume: bool = False
     pause: float = 5.0
+    seconds: float = 0.0  # that its writing has taken so far
+
+    def __post_init__(self) -> None:
+        """Count from now to the first one."""
+        self._asked = self._last = time.perf_counter()
+        self._cost = 0.0
+
+    @classmethod
+    def under(cls, home: Path, name: str, depends: Any, resume: bool = True) -> Self:
+        """That of a training under MNISTRY_HOME, which depends on all this (what JSON can hold) and on the versions."""
+        known = json.dumps([depends, backend_info(), __version__], sort_keys=True)
+        return cls(home / "checkpoints" / f"{name}-{hashlib.sha256(known.encode()).hexdigest()[:16]}.npz", resume)
+
+    def due(self) -> bool:
+        """Whether one is to be written now; its cost is the time from here to the end of `write`."""
+        self._asked = time.perf_counter()
+        return self._asked - self._last >= (self.pause and max(self.pause, self._cost / SHARE))
 
     def read(self) -> dict[str, Any] | None:
         """What is kept, or None; a damaged file counts as none."""
         try:
             with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files} | json.loads(str(file["plain"])) if self.resume else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # noqa: BLE001 - zipfile, zlib and NumPy raise many classes on a damaged file
             return None
 
     def write(self, arrays: dict[str, Any], plain: dict[str, Any]) -> None:
@@ -127,10 +145,14 @@ class Checkpoint:
         file = io.BytesIO()
         np.savez(file, **arrays, plain=np.array(json.dumps(plain)))
         write_atomic(self.path, file.getvalue())
+        self._last = time.perf_counter()
+        self._cost = self._last - self._asked
+        self.seconds += self._cost
 
     def remove(self) -> None:
         """Forget it, when the training has ended."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # one that stays does no harm
+            self.path.unlink()
 
 
 def keeper(
@@ -144,7 +166,6 @@ def keeper(
 
     class Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
-            self.last, self.cost = time.perf_counter(), 0.0
             if not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             if kept is None:
@@ -162,8 +183,7 @@ def keeper(
                 stopping.best_weights = [kept[f"best{k}"] for k in range(kept["bests"])] or None
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-            start = time.perf_counter()
-            if checkpoint.pause and start - self.last < max(checkpoint.pause, self.cost / SHARE):
+            if not checkpoint.due():
                 return
             arrays = {f"{name}{k}": np.asarray(v) for name, vs in self._variables().items() for k, v in enumerate(vs)}
             best = (stopping and stopping.best_weights) or []
@@ -178,8 +198,6 @@ def keeper(
             plain["python"] = random.getstate()  # Keras shuffles the order of the batches with it
             more, told = data.state()
             checkpoint.write(arrays | {f"best{k}": w for k, w in enumerate(best)} | more, plain | told)
-            self.last = time.perf_counter()
-            self.cost = self.last - start
 
         def _variables(self) -> dict[str, list[Any]]:
             return {"weight": self.model.variables, "optimizer": self.model.optimizer.variables}

@@ -1,6 +1,6 @@
 """Find the digits of a picture, and each digit's own ink, with the locator: ONNX Runtime, NumPy and Pillow alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked
 COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
 ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is looked at
 ENLARGED = 360 * 360  # the same of a view that is larger than the picture
-MOST = 3000  # candidates of a view; a page has room for no more that can be read
+MOST = 2000  # candidates of all views; memory grows with the square, and a page has room for no more to be read
 SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
 TWICE = 0.75  # overlap of two candidates of which one is enough to be looked at again
@@ -46,6 +46,11 @@ class Seen:
     tiny: Floats
     ink: Floats
     centres: Floats
+
+    def chosen(self, kept: NDArray[np.bool_]) -> "Seen":
+        """The same with these of its boxes."""
+        parts = {name: getattr(self, name)[kept] for name in ("boxes", "sizes", "sure", "classes")}
+        return replace(self, **parts)
 
 
 class Locator:
@@ -127,7 +132,10 @@ class Candidates:
 
 
 def candidates(seen: list[Seen]) -> Candidates:
-    """All candidates of several views, each once."""
+    """All candidates of several views, each once; of very many the surest."""
+    kept = np.argsort(-np.concatenate([one.sure for one in seen]), kind="stable")[:MOST]
+    first = np.cumsum([0, *(len(one.sure) for one in seen)])
+    seen = [one.chosen(np.isin(np.arange(a, b), kept)) for one, a, b in zip(seen, first, first[1:], strict=False)]
     found = agreed(seen)
     return found.chosen(apart(found.boxes, found.sure, TWICE, 2.0))
 
@@ -182,9 +190,14 @@ def _shows(look: View, boxes: Floats) -> NDArray[np.bool_]:
 
 def overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
     """For boxes (n, 4) and (m, 4): shared area as a share of both together, and of the smaller one; (n, m) each."""
-    low = np.maximum(some[:, None, :2], others[None, :, :2])
-    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(0).prod(axis=2)
+    shared, down = (
+        (
+            np.minimum(some[:, None, end], others[None, :, end])
+            - np.maximum(some[:, None, begin], others[None, :, begin])
+        )
+        for begin, end in ((0, 2), (1, 3))
+    )
+    shared = shared.clip(0, out=shared) * down.clip(0, out=down)
     area = (some[:, 2:] - some[:, :2]).prod(axis=1)[:, None]
     other = (others[:, 2:] - others[:, :2]).prod(axis=1)[None]
     return shared / (area + other - shared), shared / np.minimum(area, other)

@@ -119,11 +119,11 @@ def session(model: bytes, threads: int) -> Any:
     import onnxruntime  # 0.1 s and 45 MB, so not before it is needed
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong with a model is said by us, in one sentence
+    options.log_severity_level = 4  # what is wrong with a model is said by us: no log, no fallback that prints
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def bundled(name: str = "reader") -> bytes:

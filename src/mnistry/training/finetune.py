@@ -22,7 +22,7 @@ from mnistry.data.dataset import Dataset
 from mnistry.data.handwriting_styles import european, with_neighbours
 from mnistry.data.outliers import outliers
 from mnistry.imaging.decode import PictureError
-from mnistry.models.backend import load_keras, seeded
+from mnistry.models.backend import Checkpoint, load_keras, seeded
 from mnistry.reading.reader import Reader
 from mnistry.reading.recognizer import bundled, keep_taught
 from mnistry.settings import MnistryError
@@ -80,19 +80,23 @@ def finetune(
     seed: int = 0,
     progress: Progress = lambda *_: None,
     judge: bool = True,
+    home: Path | None = None,
 ) -> Taught:
     """Teach the bundled recogniser these pictures, the newest first, each with the digits that it shows.
 
     A quarter of the corrections is held back from a first training, which shows what pictures of this hand gain that
     it has not seen; the model that may be kept is trained the same way on all of them. Always begins with the bundled
-    model, so that nothing is lost by teaching often. Raises MnistryError if there is nothing to learn from.
+    model, so that nothing is lost by teaching often. Under `home` a checkpoint is kept while it learns: the same call
+    goes on from there after a kill, and ends with the same model, bit by bit, on the same machine. Raises MnistryError
+    if there is nothing to learn from.
     """
     begun, old = time.perf_counter(), Reader(bundled())
     progress(0.0, "finding the digits of the corrections")
     examples = located(old, corrections[:MOST])
     if not examples:
         raise MnistryError(nothing(len(corrections)))
-    teacher = _Teacher(old, data, seed, progress)
+    checkpoint = _checkpoint(home, corrections[:MOST], data, seed, judge) if home else None
+    teacher = _Teacher(old, data, seed, progress, checkpoint)
     held, rest = _held_back(examples, seed) if judge else ([], examples)
     trial = Reader(teacher.teach(rest, 0.1, 0.5)) if held else None
     model = teacher.teach(examples, 0.5, 0.9)
@@ -107,6 +111,9 @@ def finetune(
         "seconds": round(time.perf_counter() - begun, 1),
     }  # fmt: skip
     model = with_metadata(model, {"taught": f"{len(examples)} corrections"})
+    if checkpoint:
+        for kept in checkpoint.path.parent.glob("finetune-*.npz"):  # those of fewer corrections, too
+            Checkpoint(kept).remove()
     return Taught(model, _card(model, figures, data, seed), figures, _refused(figures, data))
 
 
@@ -125,11 +132,24 @@ def located(reader: Reader, corrections: Sequence[tuple[bytes, str]]) -> list[Co
     return found
 
 
-class _Teacher:
-    """Trains copies of one model; the network is built and compiled once."""
+def _checkpoint(
+    home: Path, corrections: Sequence[tuple[bytes, str]], data: Dataset, seed: int, judge: bool
+) -> Checkpoint:
+    """Where this teaching is kept while it lasts: by everything that its weights depend on."""
+    known = hashlib.sha256(bundled())
+    for picture, text in corrections:
+        known.update(hashlib.sha256(picture).digest() + hashlib.sha256(text.encode()).digest())
+    depends = [known.hexdigest(), data.sha256, data.split, data.seed, seed, judge, STEPS, LEARNING_RATE]
+    return Checkpoint.under(home, f"finetune-seed{seed}", depends)
 
-    def __init__(self, old: Reader, data: Dataset, seed: int, progress: Progress) -> None:
-        self._old, self._seed, self._progress = old, seed, progress
+
+class _Teacher:
+    """Trains copies of one model, one after the other; the network is built and compiled once."""
+
+    def __init__(
+        self, old: Reader, data: Dataset, seed: int, progress: Progress, checkpoint: Checkpoint | None
+    ) -> None:
+        self._old, self._seed, self._progress, self._checkpoint = old, seed, progress, checkpoint
         generator = np.random.default_rng(seed)
         progress(0.04, "drawing what is no digit")
         self._digits, self._others = _known(data, generator)
@@ -137,26 +157,60 @@ class _Teacher:
         self._known = data.train_images[chosen], data.train_labels[chosen]
         progress(0.07, "starting Keras")
         keras = load_keras()
-        self._network = to_keras(bundled())
+        with seeded(keras, seed):  # of its dropout
+            self._network = to_keras(bundled())
         rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS)
         self._network.compile(keras.optimizers.Adam(rate), ["categorical_crossentropy", "binary_crossentropy"])
         self._network.optimizer.build(self._network.trainable_variables)
         self._weights = self._network.get_weights()
         self._moments = [keras.ops.convert_to_numpy(each) for each in self._network.optimizer.variables]
+        self._kept = checkpoint.read() if checkpoint else None
+        self._done: list[bytes] = []
 
     def teach(self, examples: list[Corrected], start: float, end: float) -> bytes:
         """The ONNX file of the model after these; the progress goes from `start` to `end`."""
+        kept = self._kept or {"done": -1}
+        if kept["done"] <= len(self._done):
+            self._learn(examples, start, end, kept if kept["done"] == len(self._done) else None)
+            self._done.append(self._chosen())
+        else:
+            self._done.append(kept[f"model{len(self._done)}"].tobytes())
+        return self._done[-1]
+
+    def _learn(self, examples: list[Corrected], start: float, end: float, kept: dict[str, Any] | None) -> None:
+        """The steps from the old weights, or from what a checkpoint has kept."""
         self._network.set_weights(self._weights)
         for variable, value in zip(self._network.optimizer.variables, self._moments, strict=True):
             variable.assign(value)
+        generator = np.random.default_rng(self._seed)
+        if kept:
+            for name, variable in self._variables().items():
+                variable.assign(kept[name])
+            generator.bit_generator.state = kept["generator"]
         images = np.concatenate([each.images for each in examples])
         labels = np.concatenate([each.labels for each in examples])
-        generator = np.random.default_rng(self._seed)
         with seeded(load_keras(), self._seed):
-            for step in range(STEPS):
+            for step in range(kept["steps"] if kept else 0, STEPS):
                 pictures, targets, weights = self._batch(images, labels, generator)
                 self._network.train_on_batch(pictures, targets, weights)
                 self._progress(start + (end - start) * (step + 1) / STEPS, "learning")
+                if self._checkpoint and self._checkpoint.due():
+                    self._keep(self._checkpoint, step + 1, generator)
+
+    def _keep(self, checkpoint: Checkpoint, steps: int, generator: np.random.Generator) -> None:
+        """Write where it is: models that are done, the network and optimizer after so many steps of the next one."""
+        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        models = {f"model{k}": np.frombuffer(model, np.uint8) for k, model in enumerate(self._done)}
+        state = generator.bit_generator.state
+        checkpoint.write(arrays | models, {"done": len(self._done), "steps": steps, "generator": state})
+
+    def _variables(self) -> dict[str, Any]:
+        """What a step changes, by name; among the network's own is the state of its dropout."""
+        parts = {"weight": self._network.variables, "optimizer": self._network.optimizer.variables}
+        return {f"{name}{k}": variable for name, part in parts.items() for k, variable in enumerate(part)}
+
+    def _chosen(self) -> bytes:
+        """The first model between the old and the trained one that MNIST allows, or the last."""
         trained = self._network.get_weights()
         for share in NEW:
             mixed = [old + share * (new - old) for old, new in zip(self._weights, trained, strict=True)]

@@ -47,10 +47,10 @@ class Run:
         """The trained model's own answers on the test digits: (n, 10)."""
         try:
             proba: NDArray[np.float32] = np.load(self.folder / "test_probabilities.npy", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as problem:
-            raise _foreign(self.folder, problem) from problem
-        if proba.shape != (self.metrics["n"], 10):
-            raise _foreign(self.folder, f"test_probabilities.npy has the shape {proba.shape}")
+        except Exception as problem:  # NumPy raises many classes on a file whose header lies
+            raise _foreign(self.folder, f"test_probabilities.npy: {shown(problem)}") from problem
+        if not isinstance(proba, np.ndarray) or proba.shape != (self.metrics["n"], 10):
+            raise _foreign(self.folder, f"test_probabilities.npy has the shape {getattr(proba, 'shape', None)}")
         return proba
 
 
@@ -76,7 +76,7 @@ def open_run(folder: Path) -> Run:
         for key in INFO:
             info[key]
         json.dumps([metrics["accuracy"], metrics["n"], metrics["mistakes"], metrics["parts"]], allow_nan=False)
-    except (OSError, ValueError, TypeError, LookupError, RecursionError) as problem:
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, csv.Error) as problem:
         raise _foreign(folder, problem) from problem
     return Run(folder, info, history, metrics)
 
@@ -205,11 +205,15 @@ def check_manifest(folder: Path) -> dict[str, str]:
         raise MnistryError(f"{folder / MANIFEST} is damaged ({problem}). Train the run again.") from problem
     for name, expected in hashes.items():
         path = folder / name
-        if not path.is_file() and path.suffix in REMADE:
-            continue
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where a name is too long
+            if path.suffix in REMADE:
+                continue
             raise MnistryError(f"{folder} is damaged: {name} is missing. Train the run again.")
-        if sha256(path) != expected:
+        try:
+            whole = sha256(path) == expected
+        except OSError as problem:
+            raise MnistryError(f"{path} cannot be read ({problem.strerror}).") from problem
+        if not whole:
             raise MnistryError(f"{path} is damaged: its sha256 is not the manifest's. Train the run again.")
     return hashes
 

@@ -1,7 +1,5 @@
 """A recipe and a data set in, a finished run out: plan, load, build, fit, export, check, evaluate, save."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistry import __version__
 from mnistry.checks import check_function, check_kind, check_path, check_plain, check_seed, check_settings
 from mnistry.data.dataset import Dataset, load
-from mnistry.models.backend import Checkpoint, backend_info
+from mnistry.models.backend import Checkpoint
 from mnistry.models.base import Progress
 from mnistry.models.recipes import Recipe, find_recipe, load_classifier
 from mnistry.reading.reader import THRESHOLD, Reader
@@ -87,9 +84,8 @@ def _checkpoint(one: PlannedRun, data: Dataset, settings: Settings, resume: bool
     """Where this training is kept while it runs: by everything that its weights depend on."""
     if one.recipe.family != "neural" or "members" in one.recipe.settings:
         return None
-    depends = {**identity(one.recipe, one.seed, data), "backend": backend_info(), "mnistry": __version__}
-    name = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
-    return Checkpoint(settings.home / "checkpoints" / f"{one.recipe.name}-seed{one.seed}-{name}.npz", resume)
+    depends = identity(one.recipe, one.seed, data)
+    return Checkpoint.under(settings.home, f"{one.recipe.name}-seed{one.seed}", depends, resume)
 
 
 def _finished(folder: Path, checkpoint: Checkpoint | None) -> Run:

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from contextlib import ExitStack, redirect_stdout
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -79,7 +80,7 @@ class RayPool(WorkerPool):
         self._quiet.close()
 
     def _begin(self, task: Task) -> Worker:
-        return _RayWorker(self._actor.remote(task, self._digits))
+        return _RayWorker(self._actor.remote(replace(task, home=""), self._digits))  # a node need not have our folders
 
 
 class _RayWorker:

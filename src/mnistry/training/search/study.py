@@ -110,14 +110,14 @@ def create_study(store: Store, recipe: Recipe, info: Mapping[str, Any]) -> "tupl
             if study.get_trials(deepcopy=False):
                 raise MnistryError(f"The study {store.name} in {store} is not mnistry's: take another --study.")
             study.set_user_attr(KEY, info)
-            start = {key: recipe.settings[key] for key in recipe.space}
-            if all(value in recipe.space[key] for key, value in start.items()):
-                study.enqueue_trial(start)
         elif difference := next((key for key in info if info[key] != known.get(key)), None):
             raise MnistryError(
                 f"The study {store.name} has {difference} {_words(known.get(difference))}, not "
                 f"{_words(info[difference])}: give the same options, or another name with --study."
             )
+        start = {key: recipe.settings[key] for key in recipe.space}
+        if not study.get_trials(deepcopy=False) and all(value in recipe.space[key] for key, value in start.items()):
+            study.enqueue_trial(start, skip_if_exists=True)
         # By number, so that a search that goes on does not draw the same settings again.
         study.sampler = optuna.samplers.TPESampler(
             seed=info["seed"] + len(study.get_trials(deepcopy=False)), constant_liar=True

@@ -1,18 +1,22 @@
 """One trial of a search, in a process of its own: fit a recipe, report every epoch, measure on the validation digits.
 
 The search starts `python -m mnistry.training.search.trial`, sends the task and its answers as JSON lines, and gets
-events. An event has a `kind`. "epoch" waits for an answer: go on or not. The last event is "done", "pruned", "failed"
+events. A neural fit is kept in a checkpoint, so that a trial that was killed goes on where it was when it is tried
+again. An event has a `kind`. "epoch" waits for an answer: go on or not. The last event is "done", "pruned", "failed"
 (by its own settings), "refused" (settings that can never work) or "broken" (a cause that would stop every trial).
 """
 
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mnistry.data.dataset import load
+from mnistry.models.backend import Checkpoint
 from mnistry.models.base import InputError, Pair
 from mnistry.models.recipes import Recipe, find_recipe
 from mnistry.settings import MnistryError
@@ -28,7 +32,7 @@ Digits = tuple[Pair, Pair]  # to train on, to validate on; a search never sees t
 class Task:
     """A trial to run; with `rehearse`, only try whether each of these settings can be fitted at all.
 
-    `number` is the trial's in its study.
+    `number` is the trial's in its study; its checkpoint is kept under `home`, if there is one.
     """
 
     recipe: str
@@ -38,6 +42,15 @@ class Task:
     seed: int
     rehearse: Sequence[Mapping[str, Any]] = ()
     number: int = -1
+    home: str = ""
+
+
+class _TrialCheckpoint(Checkpoint):
+    """Where it cannot be written, on a full disk for example, the trial goes on without it."""
+
+    def write(self, arrays: dict[str, Any], plain: dict[str, Any]) -> None:
+        with suppress(MnistryError):
+            super().write(arrays, plain)
 
 
 class _HopelessError(Exception):
@@ -58,7 +71,8 @@ def run_trial(task: Task, digits: Callable[[], Digits], go_on: Callable[[int, fl
     try:
         if task.rehearse:
             return _rehearse(recipe, task, training)
-        return _fit(recipe, task.seed, training, held_back, go_on)
+        with _kept(task, recipe) as checkpoint:
+            return _fit(recipe, task.seed, training, held_back, go_on, checkpoint)
     except _HopelessError:
         return {"kind": "pruned"}
     except InputError as problem:
@@ -74,6 +88,22 @@ def run_trial(task: Task, digits: Callable[[], Digits], go_on: Callable[[int, fl
         return {"kind": "failed", "reason": f"{type(problem).__name__}: {first[:300]}"}
 
 
+@contextmanager
+def _kept(task: Task, recipe: Recipe) -> Iterator[Checkpoint | None]:
+    """Where the fit is kept, by everything that its weights depend on; forgotten when the trial ends, but by a kill."""
+    if not task.home or recipe.family != "neural" or "members" in recipe.settings:
+        yield None
+        return
+    depends = [recipe.name, dict(recipe.settings), task.dataset, task.validation, task.seed]
+    checkpoint = _TrialCheckpoint.under(Path(task.home), f"tune-{recipe.name}", depends)
+    try:
+        yield checkpoint
+    except Exception:
+        checkpoint.remove()
+        raise
+    checkpoint.remove()
+
+
 def digits_of(task: Task) -> Digits:
     """The training and validation digits of the task's split."""
     with warnings.catch_warnings():
@@ -82,13 +112,27 @@ def digits_of(task: Task) -> Digits:
     return (data.train_images, data.train_labels), (data.validation_images, data.validation_labels)
 
 
-def _fit(recipe: Recipe, seed: int, training: Pair, held_back: Pair, go_on: Callable[[int, float], bool]) -> Event:
-    def progress(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:  # noqa: ARG001
-        last = epoch + 1 == epochs
-        if "seconds" in figures and not last and not go_on(epoch, float(figures["val_accuracy"])):
+def _fit(
+    recipe: Recipe,
+    seed: int,
+    training: Pair,
+    held_back: Pair,
+    go_on: Callable[[int, float], bool],
+    checkpoint: Checkpoint | None,
+) -> Event:
+    def ask(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
+        if epoch + 1 < epochs and not go_on(epoch, float(figures["val_accuracy"])):
             raise _HopelessError
 
-    classifier = recipe.build(seed).fit(*training, validation=held_back, progress=progress)
+    def progress(epoch: int, epochs: int, batch: int, batches: int, figures: dict[str, float]) -> None:  # noqa: ARG001
+        if "seconds" in figures:
+            ask(epoch, epochs, figures)
+
+    kept = checkpoint.read() if checkpoint else None
+    for row in kept["rows"] if kept else ():  # told again: the search may know them under another number
+        ask(row["epoch"] - 1, recipe.settings["epochs"], row)
+    more = {"checkpoint": checkpoint} if checkpoint else {}
+    classifier = recipe.build(seed).fit(*training, validation=held_back, progress=progress, **more)
     figures = metrics.evaluate(classifier.predict_proba(held_back[0]), held_back[1])
     return {
         "kind": "done",

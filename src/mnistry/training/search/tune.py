@@ -154,7 +154,8 @@ def _task(
     if validation == 0:
         raise MnistryError("A search chooses by validation digits: hold some back, such as --validation 0.1.")
     load(data.name, validation, seed, settings)  # an impossible split is an error before anything begins
-    return Task(recipe.name, dict(recipe.settings), data.name, validation, seed)
+    home = (settings or Settings.from_environment()).home.absolute()
+    return Task(recipe.name, dict(recipe.settings), data.name, validation, seed, home=str(home))
 
 
 def _pool(task: Task, workers: int | None, ray: str | None) -> WorkerPool:

@@ -83,10 +83,22 @@ function closer({ view: look, boxes, sizes, sure, tiny }, whole) {
   return [Math.max(left, 0), Math.max(top, 0), Math.min(right, width), Math.min(bottom, height)];
 }
 
-// All candidates of several views, each once: [{ box, sure, classes, best }].
+// All candidates of several views, each once, of very many the surest: [{ box, sure, classes, best }].
 export function candidates(seen) {
-  const found = agreed(seen);
+  const found = agreed(surest(seen));
   return apart(found.map(({ box }) => box), found.map(({ sure }) => sure), TWICE, 2).map((k) => found[k]);
+}
+
+// The same views with MOST boxes in all.
+function surest(seen) {
+  const kept = new Set(greatestFirst(seen.flatMap(({ sure }) => sure)).slice(0, MOST));
+  let first = 0;
+  return seen.map((one) => {
+    const begin = first;
+    first += one.sure.length;
+    const of = (list) => list.filter((_, k) => kept.has(begin + k));
+    return { ...one, boxes: of(one.boxes), sizes: of(one.sizes), sure: of(one.sure), classes: of(one.classes) };
+  });
 }
 
 // All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
