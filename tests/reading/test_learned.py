@@ -35,6 +35,13 @@ def test_a_form_is_read_box_by_box(reader: Reader, maker: SceneMaker):
     assert sum((found & Counter(scene.labels.tolist())).values()) >= 0.85 * len(scene.labels)
 
 
+@pytest.mark.slow
+def test_a_sheet_of_more_than_a_thousand_boxes_loses_none(reader: Reader, maker: SceneMaker):
+    scene = maker.form(np.random.default_rng(4), 46, 25)
+    found = [digit.digit for digit in reader.read(scene.image).digits]
+    assert len(found) >= 0.95 * len(scene.labels) > 900
+
+
 def test_amounts_of_other_writers_on_printed_ground_are_read(reader: Reader, maker: SceneMaker):
     generator, right, digits = np.random.default_rng(8), 0, 0
     for _ in range(60):

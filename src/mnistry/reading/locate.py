@@ -1,6 +1,6 @@
 """Find the digits of a picture, and each digit's own ink, with the locator: ONNX Runtime, NumPy and Pillow alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,9 @@ MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked
 COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
 ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is looked at
 ENLARGED = 360 * 360  # the same of a view that is larger than the picture
-MOST = 2000  # candidates of all views; memory grows with the square, and a page has room for no more to be read
+MOST = 3000  # candidates of a view; a page has room for no more that can be read
+PLACES = 2000  # places that are looked at again at most, the surest; the memory for them grows with the square
+ROWS = 250  # boxes that are compared with all others at a time
 SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
 TWICE = 0.75  # overlap of two candidates of which one is enough to be looked at again
@@ -46,11 +48,6 @@ class Seen:
     tiny: Floats
     ink: Floats
     centres: Floats
-
-    def chosen(self, kept: NDArray[np.bool_]) -> "Seen":
-        """The same with these of its boxes."""
-        parts = {name: getattr(self, name)[kept] for name in ("boxes", "sizes", "sure", "classes")}
-        return replace(self, **parts)
 
 
 class Locator:
@@ -133,11 +130,8 @@ class Candidates:
 
 def candidates(seen: list[Seen]) -> Candidates:
     """All candidates of several views, each once; of very many the surest."""
-    kept = np.argsort(-np.concatenate([one.sure for one in seen]), kind="stable")[:MOST]
-    first = np.cumsum([0, *(len(one.sure) for one in seen)])
-    seen = [one.chosen(np.isin(np.arange(a, b), kept)) for one, a, b in zip(seen, first, first[1:], strict=False)]
     found = agreed(seen)
-    return found.chosen(apart(found.boxes, found.sure, TWICE, 2.0))
+    return found.chosen(apart(found.boxes, found.sure, TWICE, 2.0)[:PLACES])
 
 
 def agreed(seen: list[Seen]) -> Candidates:
@@ -154,9 +148,8 @@ def agreed(seen: list[Seen]) -> Candidates:
         weights[k, (sizes * one.view.scale < SMALLEST) | (sizes * one.view.scale > LARGEST)] *= 0.01
         weights[k] = np.where(origin == k, np.maximum(weights[k], 1e-4), weights[k])
         if len(one.boxes):
-            same, _ = overlaps(boxes, one.boxes)
-            nearest = same.argmax(axis=1)
-            found = (same.max(axis=1) >= SAME) & _mutual(same, origin)
+            nearest, same = _nearest(boxes, one.boxes)
+            found = (same >= SAME) & _mutual(nearest, same, origin)
             votes[k] = np.where(found, one.sure[nearest], 0)
             classes[k] = np.where(found[:, None], one.classes[nearest], 0)
             places[k] = np.where(found[:, None], one.boxes[nearest], 0)
@@ -171,12 +164,18 @@ def agreed(seen: list[Seen]) -> Candidates:
     )
 
 
-def _mutual(same: Floats, origin: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which rows (n,) are, among those of the same origin, the nearest to what is nearest to them; `same` is (n, m)."""
-    nearest, rows = same.argmax(axis=1), np.arange(len(same))
-    others = (origin[:, None] == origin) & (nearest[:, None] == nearest)
-    best = np.where(others, same[rows, nearest][None], -1).max(axis=1)
-    return np.asarray(same[rows, nearest] >= best)
+def _nearest(boxes: Floats, others: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """For boxes (n, 4): which of the others (m, 4) shares most with each, (n,), and how much of both, (n,)."""
+    parts = [overlaps(boxes[k : k + ROWS], others)[0] for k in range(0, len(boxes), ROWS)]
+    return np.concatenate([p.argmax(axis=1) for p in parts]), np.concatenate([p.max(axis=1) for p in parts])
+
+
+def _mutual(nearest: NDArray[np.intp], same: Floats, origin: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which boxes (n,) share most with what is nearest to them, among those of the same origin."""
+    _, group = np.unique(np.stack([origin, nearest]), axis=1, return_inverse=True)
+    best = np.full(len(same), -1, np.float32)
+    np.maximum.at(best, group.ravel(), same)
+    return np.asarray(same >= best[group.ravel()])
 
 
 def _shows(look: View, boxes: Floats) -> NDArray[np.bool_]:
@@ -190,14 +189,9 @@ def _shows(look: View, boxes: Floats) -> NDArray[np.bool_]:
 
 def overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
     """For boxes (n, 4) and (m, 4): shared area as a share of both together, and of the smaller one; (n, m) each."""
-    shared, down = (
-        (
-            np.minimum(some[:, None, end], others[None, :, end])
-            - np.maximum(some[:, None, begin], others[None, :, begin])
-        )
-        for begin, end in ((0, 2), (1, 3))
-    )
-    shared = shared.clip(0, out=shared) * down.clip(0, out=down)
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(0).prod(axis=2)
     area = (some[:, 2:] - some[:, :2]).prod(axis=1)[:, None]
     other = (others[:, 2:] - others[:, :2]).prod(axis=1)[None]
     return shared / (area + other - shared), shared / np.minimum(area, other)
@@ -206,13 +200,12 @@ def overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
 def apart(boxes: Floats, sure: Floats, most: float = SAME, within: float = INSIDE) -> NDArray[np.intp]:
     """The surest candidates, best first, of which none shares more than `most` with another or lies `within` it."""
     order, kept = np.argsort(-sure, kind="stable"), []
-    same, inside = overlaps(boxes, boxes)
-    against = (same > most) | (inside > within)
     out = sure < SURE
     for k in order:
         if not out[k]:
             kept.append(k)
-            out |= against[k]
+            same, inside = overlaps(boxes[k : k + 1], boxes)
+            out |= (same[0] > most) | (inside[0] > within)
     return np.array(kept, np.intp)
 
 

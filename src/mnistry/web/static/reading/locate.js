@@ -6,7 +6,7 @@ import { argmax, greatestFirst, sum } from "./numbers.js";
 import { bytes, rowsOf, session } from "./runtime.js";
 import { scales, view } from "./views.js";
 
-const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
+const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, PLACES, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
 const { TWICE, WANTED } = LOCATE;
 const sizeOf = ([left, top, right, bottom]) => Math.max(right - left, bottom - top);
 
@@ -85,20 +85,9 @@ function closer({ view: look, boxes, sizes, sure, tiny }, whole) {
 
 // All candidates of several views, each once, of very many the surest: [{ box, sure, classes, best }].
 export function candidates(seen) {
-  const found = agreed(surest(seen));
-  return apart(found.map(({ box }) => box), found.map(({ sure }) => sure), TWICE, 2).map((k) => found[k]);
-}
-
-// The same views with MOST boxes in all.
-function surest(seen) {
-  const kept = new Set(greatestFirst(seen.flatMap(({ sure }) => sure)).slice(0, MOST));
-  let first = 0;
-  return seen.map((one) => {
-    const begin = first;
-    first += one.sure.length;
-    const of = (list) => list.filter((_, k) => kept.has(begin + k));
-    return { ...one, boxes: of(one.boxes), sizes: of(one.sizes), sure: of(one.sure), classes: of(one.classes) };
-  });
+  const found = agreed(seen);
+  const kept = apart(found.map(({ box }) => box), found.map(({ sure }) => sure), TWICE, 2).slice(0, PLACES);
+  return kept.map((k) => found[k]);
 }
 
 // All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
