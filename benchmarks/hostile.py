@@ -66,14 +66,14 @@ def cut(data: bytearray, chance: random.Random, _: list[bytes]) -> bytes:
 
 def flipped(data: bytearray, chance: random.Random, _: list[bytes]) -> bytes:
     """Some bits."""
-    for _ in range(chance.randrange(1, 20)):
+    for _bit in range(chance.randrange(1, 20)):
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
     return bytes(data)
 
 
 def lying(data: bytearray, chance: random.Random, _: list[bytes]) -> bytes:
     """Numbers of 1, 2 or 4 bytes in the first 200 bytes, most of them at the ends of their ranges."""
-    for _ in range(chance.randrange(1, 4)):
+    for _number in range(chance.randrange(1, 4)):
         size = chance.choice((1, 2, 4))
         place = chance.randrange(max(1, min(200, len(data) - size)))
         value = chance.choice((0, 1, 2 ** (8 * size) - 1, 2 ** (8 * size - 1), chance.randrange(2 ** (8 * size)), 4000))
