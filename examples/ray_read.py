@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from glob import glob
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import ray
@@ -42,9 +42,15 @@ def main() -> None:
 def pieces(names: Sequence[str]) -> list[str]:
     """The work in pieces, each a list of names as JSON: a tar file alone, or as many as CHUNK pictures."""
     found = [path for name in names for path in (sorted(glob(name)) or [name])]  # noqa: PTH207 - absolute too
-    archives = [[path] for path in found if path.endswith(ARCHIVES)]
-    pictures = (name for name, _ in pictures_of(path for path in found if not path.endswith(ARCHIVES)))
-    return [json.dumps(piece) for piece in [*archives, *iter(lambda: list(islice(pictures, CHUNK)), [])]]
+    work: list[list[str]] = []
+    for archives, paths in groupby(found, lambda path: path.endswith(ARCHIVES)):
+        work += [[path] for path in paths] if archives else chunks(name for name, _ in pictures_of(paths))
+    return [json.dumps(piece) for piece in work]
+
+
+def chunks(names: Iterator[str]) -> Iterator[list[str]]:
+    """So many names at a time."""
+    return iter(lambda: list(islice(names, CHUNK)), [])
 
 
 def answers(work: Sequence[str]) -> Iterator[str]:

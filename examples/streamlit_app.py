@@ -9,17 +9,16 @@ MNISTRY_HOME/runs and ./runs; each must have its manifest, as `mnistry train` wr
 
 import base64
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from mnistry import PictureError, Reader, Reading
+from mnistry import Digit, MnistryError, PictureError, Reader, Reading
 from mnistry.notebook import pad_assets
 from mnistry.reading.visualization import draw_boxes
 from mnistry.settings import Settings
 
 DEFAULT = "The model of mnistry"
+KINDS = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
 COMPONENT = """
 export default function ({ parentElement, setStateValue }) {
   if (parentElement.querySelector(".mnistry-pad")) return; // Streamlit calls again after every rerun
@@ -39,6 +38,12 @@ export default function ({ parentElement, setStateValue }) {
   } });
 }
 """
+STYLE = """
+.mnistry-pad {
+  --card: var(--st-secondary-background-color); --line: var(--st-border-color); --accent: var(--st-primary-color);
+  --text: var(--st-text-color); --ink: var(--st-text-color); color: var(--text);
+}
+"""
 
 
 def main() -> None:
@@ -55,16 +60,22 @@ def main() -> None:
         with drawing:
             drawn = pad()
         with upload:
-            file = st.file_uploader("A picture", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tiff"])
+            file = st.file_uploader("A picture", KINDS, on_change=latest, args=("upload",))
+    uploaded = file.getvalue() if file else None
     with answer:
-        show(read(file.getvalue() if file else drawn, name), reader(name), threshold, file)
+        show(uploaded or drawn if st.session_state.get("latest") == "upload" else drawn or uploaded, name, threshold)
+
+
+def latest(source: str) -> None:
+    """Remember that this was changed last: it is what is read."""
+    st.session_state["latest"] = source
 
 
 def pad() -> bytes | None:
     """What is drawn, as the bytes of a PNG; None while the pad is empty."""
     script, style = pad_assets()
-    component = st.components.v2.component("mnistry_pad", css=style, js=script + COMPONENT)
-    state = component(key="pad", on_picture_change=lambda: None)
+    component = st.components.v2.component("mnistry_pad", css=style + STYLE, js=script + COMPONENT)
+    state = component(key="pad", on_picture_change=lambda: latest("pad"))
     url = state.get("picture") or ""
     return base64.b64decode(url.partition(",")[2]) if url else None
 
@@ -72,9 +83,9 @@ def pad() -> bytes | None:
 def runs() -> dict[str, Path]:
     """The finished runs by their names, the newest first."""
     folders = [Settings.from_environment().runs, Path("runs")]
-    found = [file.parent for folder in folders for file in folder.glob("*/manifest.json")]
-    found = [run for run in found if (run / "model.onnx").is_file()]
-    return {run.name: run for run in sorted(found, key=lambda run: (run / "manifest.json").stat().st_mtime)[::-1]}
+    found = [file for folder in folders for file in folder.glob("*/manifest.json")]
+    found = sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
+    return {file.parent.name: file.parent for file in found if file.with_name("model.onnx").is_file()}
 
 
 @st.cache_resource  # type: ignore[untyped-decorator]
@@ -90,36 +101,47 @@ def read(picture: bytes | None, name: str) -> Reading | str | None:
         return reader(name).read(picture) if picture else None
     except PictureError as problem:
         return f"The picture cannot be read: {problem}."
+    except MnistryError as problem:  # a run that is damaged, or is gone
+        return str(problem)
 
 
-def show(reading: Reading | str | None, model: Reader, threshold: float, file: Any) -> None:
+def show(picture: bytes | None, name: str, threshold: float) -> None:
     """The answer: text, probabilities, what the model saw."""
-    if reading is None:
+    reading = read(picture, name)
+    if picture is None or reading is None:
         st.info("Write a digit, or a whole number. It is read after each stroke.")
     elif isinstance(reading, str):
         st.error(reading)
     elif not reading.digits:
         st.warning(f"No digit: {reading.reason}.")
     else:
-        st.header(told(reading, threshold).replace("\n", "  \n"))
-        if file:
-            st.image(draw_boxes(file.getvalue(), reading, 420))
-        proba = model.predict_proba(np.stack([digit.image for digit in reading.digits]))
-        for digit, row in zip(reading.digits, proba, strict=True):
-            seen, bars = st.columns([1, 3])
-            seen.image(255 - digit.image, caption="What the model saw", width=112)
-            bars.bar_chart({str(label): float(p) for label, p in enumerate(row)}, height=160)
-            bars.caption(f"Surest: {int(row.argmax())}; told with {digit.probability:.1%}.")
+        for line in told(reading, threshold).split("\n"):
+            st.header(line)
+        which = 0
+        if len(reading.digits) > 1:
+            st.image(draw_boxes(picture, reading, 420))
+            signs = reading.text.replace("\n", "")
+            which = st.radio("Look at one digit", range(len(signs)), format_func=signs.__getitem__, horizontal=True)
+        look(reading.digits[which], reader(name))
+
+
+def look(digit: Digit, model: Reader) -> None:
+    """What the model saw, and how sure it is of each of the ten digits."""
+    proba = model.predict_proba(digit.image[None])[0]
+    seen, bars = st.columns([1, 2])
+    seen.image(255 - digit.image, caption="What the model saw", width=140)
+    rows = (f"<tr><td>{k}<td><meter value={p:.3f}></meter><td>{p:.1%}" for k, p in enumerate(proba.tolist()))
+    bars.html(f"<table aria-label='Probability of each digit'>{''.join(rows)}</table>")
+    bars.caption(f"Surest: {int(proba.argmax())}; told with {digit.probability:.1%}.")
 
 
 def told(reading: Reading, threshold: float) -> str:
     """The text, with ? for every digit that is less sure than the threshold."""
     left = iter(reading.digits)
-    signs = [sign if sign == "\n" else sure(next(left), threshold) for sign in reading.text]
-    return "".join(signs)
+    return "".join(sign if sign == "\n" else sure(next(left), threshold) for sign in reading.text)
 
 
-def sure(digit: Any, threshold: float) -> str:
+def sure(digit: Digit, threshold: float) -> str:
     """The digit's sign, or ? where it is less sure than the threshold."""
     return "?" if digit.digit is None or digit.probability < threshold else str(digit.digit)
 

@@ -1,5 +1,6 @@
 """examples/ray_read.py: on a cluster of two nodes, of which one is killed while it reads."""
 
+import importlib.util
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 
 from conftest import LONG, ROOT
 
+pytest.importorskip("fsspec", reason="Ray Data is not installed: pip install 'ray[data]'")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed: pip install 'ray[data]'")
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # the warnings are Ray's own
@@ -47,6 +49,15 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
         yield cluster, cluster.add_node(**node)
     finally:
         cluster.shutdown()
+
+
+def test_the_work_is_in_the_order_of_the_names(shards: list[Path]):
+    specification = importlib.util.spec_from_file_location("ray_read", ROOT / "examples" / "ray_read.py")
+    example = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(example)
+    first, second = map(str, PICTURES[:2])
+    names = [first, str(shards[1]), str(shards[0]), second]
+    assert [json.loads(piece) for piece in example.pieces(names)] == [[name] for name in names]
 
 
 def test_every_answer_comes_once_and_in_order_when_a_node_dies(cluster: Any, shards: list[Path], tmp_path: Path):

@@ -50,7 +50,10 @@ def test_an_uploaded_picture_is_read_and_the_threshold_turns_digits_into_questio
     app.file_uploader[0].upload("number.png", (EXAMPLES / "number.png").read_bytes(), "image/png").run()
     assert not app.exception
     assert app.header[0].value == "2026"
-    assert sum("Surest" in caption.value for caption in app.caption) == 4
+    assert app.radio[0].options == ["2", "0", "2", "6"]
+    assert any(caption.value.startswith("Surest: 2; ") for caption in app.caption)
+    app.radio[0].set_value(3).run()
+    assert any(caption.value.startswith("Surest: 6; ") for caption in app.caption)
     app.slider[0].set_value(1.0).run()
     assert "?" in app.header[0].value
 
@@ -60,6 +63,30 @@ def test_what_is_no_picture_and_what_has_no_digit_is_told(app: Any):
     app.file_uploader[0].upload("x.png", b"no picture", "image/png").run()
     assert app.error[0].value.startswith("The picture cannot be read: ")
     assert not app.exception
+
+
+def test_each_row_of_digits_is_a_line(app: Any):
+    app.run()
+    app.file_uploader[0].upload("rows.png", (EXAMPLES / "rows.png").read_bytes(), "image/png").run()
+    assert [line.value for line in app.header] == ["314", "159"]
+
+
+def test_what_was_changed_last_is_read(app: Any):
+    app.run()
+    app.session_state["latest"] = "pad"
+    app.file_uploader[0].upload("seven.png", (EXAMPLES / "seven.png").read_bytes(), "image/png").run()
+    assert app.session_state["latest"] == "upload"
+
+
+def test_a_damaged_run_is_told_in_a_sentence(app: Any, tmp_path: Path):
+    (tmp_path / "runs" / "torn").mkdir(parents=True)
+    for name in ("manifest.json", "model.onnx"):
+        (tmp_path / "runs" / "torn" / name).write_bytes(b"{}")
+    app.run()
+    app.selectbox[0].set_value("torn").run()
+    app.file_uploader[0].upload("seven.png", (EXAMPLES / "seven.png").read_bytes(), "image/png").run()
+    assert not app.exception
+    assert "ONNX" in app.error[0].value
 
 
 def test_a_finished_run_can_be_chosen(app: Any, dense_run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -81,7 +108,8 @@ def address(tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1",
                "--browser.gatherUsageStats=false"]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", APP, *options], cwd=tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", APP, *options], cwd=tmp_path, env=environment)
     try:
         for _ in range(LONG):
             try:
@@ -112,7 +140,12 @@ def test_a_digit_drawn_in_a_browser_is_read(address: str, tmp_path: Path):
         page.wait_for_timeout(1000)
         page.screenshot(path=str(tmp_path / "streamlit.png"))
         assert page.locator(".pad-canvas").count() == 1
+        page.get_by_role("tab", name="Upload").click()
+        page.locator("input[type=file]").set_input_files(str(EXAMPLES / "number.png"))
+        sync_api.expect(page.get_by_role("heading", name="2026", exact=True)).to_be_visible(timeout=1000 * LONG)
+        page.get_by_role("tab", name="Draw").click()
         page.locator("button.tool", has_text="Clear").click()
-        sync_api.expect(page.get_by_text("It is read after each stroke")).to_be_visible(timeout=1000 * LONG)
+        draw_seven_on_pad(page)  # what was changed last is read, though the picture is still there
+        sync_api.expect(page.get_by_role("heading", name="7", exact=True)).to_be_visible(timeout=1000 * LONG)
         browser.close()
     assert foreign == []

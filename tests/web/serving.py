@@ -60,7 +60,7 @@ def end(service: Service) -> None:
     service.process.stdout.close()
     if service.process.poll() is None:
         service.process.kill()
-        service.process.wait(10)
+        service.process.wait(60)
 
 
 @contextmanager

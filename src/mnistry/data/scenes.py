@@ -72,7 +72,7 @@ class SceneMaker:
     ) -> "SceneMaker":
         """Of writers, printed grounds and fonts that training with the same seed has not."""
         crowds = _crowds(settings, strokes, writers, seed, held_back=True)
-        return cls(crowds, Clutter(HELD_BACK_FONTS, HELD_BACK_PENS), grounds.HELD_BACK_PATTERNS, wood=True)
+        return cls(crowds, Clutter(HELD_BACK_FONTS, HELD_BACK_PENS, by_hand=0), grounds.HELD_BACK_PATTERNS, wood=True)
 
     def scene(self, random: Generator, height: int = 128, width: int = 128, kind: str | None = None) -> Scene:
         """A scene of this size, of one of KINDS; None draws the kind by its weight."""

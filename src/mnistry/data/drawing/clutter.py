@@ -44,10 +44,12 @@ HELD_BACK_PENS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX, cv2.
 
 @dataclass(frozen=True)
 class Clutter:
-    """Draws what is no digit with these fonts of matplotlib and these pen fonts of OpenCV."""
+    """Draws what is no digit with these fonts of matplotlib and these pen fonts of OpenCV; `by_hand` is the share of
+    the currencies' signs that are written and not printed."""
 
     fonts: Sequence[str] = TRAINING_FONTS
     pens: Sequence[int] = TRAINING_PENS
+    by_hand: float = 0.6
 
     def mark(self, random: Generator) -> Shape:
         """Anything that is no digit."""
@@ -74,6 +76,8 @@ class Clutter:
 
     def currency(self, random: Generator) -> Shape:
         """A sign that stands beside an amount."""
+        if random.random() < self.by_hand:
+            return written(CURRENCIES[int(random.integers(len(CURRENCIES)))], random)
         return self._glyph(str(random.choice(list("$€£#*=₹"))), random)
 
     def word(self, random: Generator) -> Field:
@@ -143,6 +147,36 @@ def _font(name: str, size: int) -> Any:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
 
 
+Lines = list[NDArray[np.float64]]
+Points = tuple[tuple[float, float], ...]
+
+_BAR, _S = ((0.27, -0.13), (0.26, 1.13)), ((0.5, 0.16), (0.25, 0), (0.03, 0.2), (0.25, 0.48), (0.5, 0.74), (0.28, 1))
+_C = ((0.56, 0.16), (0.35, 0), (0.1, 0.22), (0.05, 0.5), (0.1, 0.78), (0.35, 1), (0.58, 0.86))
+_POUND = ((0.56, 0.18), (0.4, 0), (0.2, 0.16), (0.22, 0.6), (0.12, 0.95), (0, 1), (0.25, 0.95), (0.6, 1))
+CURRENCIES: tuple[tuple[Points, ...], ...] = (  # $, $, £, £, €, ₹, ¥, R and s
+    ((*_S, (0, 0.84)), _BAR),
+    ((*_S, (0, 0.84)), ((0.2, -0.12), (0.19, 1.12)), ((0.34, -0.12), (0.33, 1.12))),
+    (_POUND, ((0, 0.5), (0.45, 0.5))),
+    (_POUND, ((0, 0.44), (0.45, 0.44)), ((0, 0.6), (0.45, 0.6))),
+    (_C, ((-0.08, 0.42), (0.42, 0.42)), ((-0.08, 0.6), (0.38, 0.6))),
+    (((0, 0), (0.6, 0)), ((0, 0.22), (0.6, 0.22)), ((0.1, 0), (0.4, 0.05), (0.42, 0.32), (0.28, 0.44), (0, 0.45)),
+     ((0, 0.45), (0.45, 1))),
+    (((0, 0), (0.3, 0.45)), ((0.6, 0), (0.3, 0.45), (0.3, 1)), ((0.05, 0.5), (0.55, 0.5)),
+     ((0.05, 0.68), (0.55, 0.68))),
+    (((0.05, 0), (0.05, 1)), ((0.05, 0.03), (0.35, 0), (0.4, 0.3), (0.08, 0.48)), ((0.1, 0.48), (0.5, 1)),
+     ((0.85, 0.6), (0.68, 0.62), (0.82, 0.8), (0.62, 0.98))),
+)  # fmt: skip
+
+
+def written(sign: Sequence[Points], random: Generator) -> Strokes:
+    """A sign as a hand writes it: each time a little different."""
+    lines = []
+    for points in sign:
+        placed = np.array(points) + random.normal(0, 0.035, (len(points), 2))
+        lines.append(spline(placed) if len(points) > 2 else placed)
+    return strokes([(line * (random.uniform(0.8, 1.25), 1)).astype(np.float32) for line in lines])
+
+
 # --- Doodles: ways of a pen in a square of one unit -----------------------------------------------------------
 
 
@@ -173,9 +207,6 @@ def scribble(random: Generator, wide: float = 1.0) -> Strokes:
     """Dense strokes to and fro, as one crosses something out; `wide` times as wide as high."""
     lines = [line * (wide, 1.0) for line in _to_and_fro(random)]
     return strokes([line.astype(np.float32) for line in lines])
-
-
-Lines = list[NDArray[np.float64]]
 
 
 def _to_and_fro(random: Generator) -> Lines:

@@ -1,8 +1,6 @@
-"""`mnistry train locator`: locator, verifier, the recogniser on their ink, and what the answers count, in turn."""
+"""`mnistry train locator`: the locator, the verifier and what their answers count, trained one after the other."""
 
 import hashlib
-import io
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -13,14 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mnistry.data import dataset
 from mnistry.data.drawing.insets import enlarged
 from mnistry.data.scenes import Scene, SceneMaker
 from mnistry.reading.learned import LearnedReader
 from mnistry.reading.reader import Reader
 from mnistry.reading.recognizer import bundled
 from mnistry.settings import MnistryError, write_atomic
-from mnistry.training.locator.ink import Ink, inks, teach
 from mnistry.training.locator.learn import LocatorSettings, train_locator, train_verifier
 from mnistry.training.locator.onnx import locator_onnx, verifier_onnx
 from mnistry.training.locator.trust import fit_trust
@@ -45,23 +41,19 @@ Tell = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class LocatorRun:
-    """What `train_all` trains with: files of pen strokes and of other writers' digits, steps of each network, shapes
-    that the recogniser learns from, and the seed."""
+    """What `train_all` trains with: files of pen strokes and of other writers' digits, steps of each network, seed."""
 
     strokes: Path | None = None
     writers: Path | None = None
     steps: int = 10_400
     verifier_steps: int = 9_000
-    inks: int = 40_000
-    reader_steps: int = 6_000
     seed: int = 7
 
     @classmethod
     def changed(cls, changes: Mapping[str, str], seed: int) -> "LocatorRun":
         """With settings by name, as `--set` gives them; raises MnistryError."""
         kinds: dict[str, Callable[[str], Any]] = {
-            "strokes": _existing, "writers": _existing, "steps": _steps, "verifier_steps": _steps, "inks": _steps,
-            "reader_steps": _steps,
+            "strokes": _existing, "writers": _existing, "steps": _steps, "verifier_steps": _steps,
         }  # fmt: skip
         if unknown := set(changes) - set(kinds):
             raise MnistryError(f"locator has the settings {', '.join(kinds)}, not {', '.join(sorted(unknown))}.")
@@ -88,11 +80,10 @@ class CandidateScenes:
 
 
 def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None = None) -> dict[str, Any]:
-    """Train locator and verifier, teach the recogniser their ink and fit the trust; `folder` then has `locator.onnx`,
-    `verifier.onnx` and `reader.onnx` with cards.
+    """Train locator and verifier and fit the trust; `folder` then has `locator.onnx` and `verifier.onnx` with cards.
 
-    Checkpoints are in the folder as well, and the same call goes on from them. `tell` gets steps done, all steps and
-    what is trained. Returns the cards. Raises MnistryError.
+    Their checkpoints are in the folder as well, and the same call goes on from them. `tell` gets steps done, all steps
+    and what is trained. Returns both cards. Raises MnistryError.
     """
     tell = tell or (lambda *_: None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,34 +109,13 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
         folder / "verifier.npz",
         lambda told: tell(int(told["step"]), run.verifier_steps, "verifier"),
     )
-    verifier = verifier_onnx(model)
-    ink = _ink(LearnedReader(locator, verifier, Reader(bundled())), sources, run, folder / "ink.npz")
-    reader = teach(
-        bundled(), ink, dataset.load(), run.reader_steps, run.seed, lambda done: tell(done, run.reader_steps, "reader")
-    )
-    trust = fitted(locator, verifier, reader, run, lambda done: tell(done, SCENES, "trust"))
+    trust = fitted(locator, verifier_onnx(model), run, lambda done: tell(done, SCENES, "trust"))
     verifier = verifier_onnx(model, {"steps": str(run.verifier_steps), "trust": json.dumps(trust)})
-    files = {"locator": locator, "verifier": verifier, "reader": reader}
-    return {name: _written(folder / name, data, run) for name, data in files.items()}
+    return {name: _written(folder / name, data, run) for name, data in (("locator", locator), ("verifier", verifier))}
 
 
-def _ink(reader: LearnedReader, sources: Callable[[], SceneMaker], run: LocatorRun, kept: Path) -> Ink:
-    """What the recogniser learns from; kept in a file for the case of an interruption."""
-    if kept.is_file():
-        with np.load(kept) as arrays:
-            return Ink(arrays["images"], arrays["labels"])
-    some, random = CandidateScenes(sources(), FITTED_KINDS), np.random.default_rng(run.seed)
-    ink = inks(reader, (some.scene(random) for _ in itertools.count()), run.inks, random)
-    file = io.BytesIO()
-    np.savez(file, images=ink.images, labels=ink.labels)
-    write_atomic(kept, file.getvalue())
-    return ink
-
-
-def fitted(
-    locator: bytes, verifier: bytes, recogniser: bytes, run: LocatorRun, tell: Callable[[int], None]
-) -> dict[str, Any]:
-    """The trust in these three networks, on scenes of writers whom none of them knows."""
+def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int], None]) -> dict[str, Any]:
+    """The trust in these networks and the bundled recogniser, on scenes of writers whom none of the three knows."""
     maker = SceneMaker.validation(strokes=run.strokes, writers=run.writers)
     # The recogniser has learnt all of MNIST's training writers, so that they count less than the others.
     strangers = [replace(c, weight=c.weight * (KNOWN if c.name == "mnist" else 1.0)) for c in maker.crowds]
@@ -159,7 +129,7 @@ def fitted(
             yield some.scene(random)
             tell(done + 1)
 
-    return asdict(fit_trust(LearnedReader(locator, verifier, Reader(recogniser)), scenes()))
+    return asdict(fit_trust(LearnedReader(locator, verifier, Reader(bundled())), scenes()))
 
 
 def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:

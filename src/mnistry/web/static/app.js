@@ -106,6 +106,8 @@ async function openPicture(file) {
   pad.clear();
   opening = false;
   source = { ...made, drawn: false };
+  stopExplaining();
+  answer.clear(); // the last reading is not this picture's
   showPicture(made);
   await read(request);
 }
@@ -167,7 +169,11 @@ addEventListener("drop", (event) => {
 for (const [name, words] of EXAMPLES) {
   const picture = element("img", { src: `static/examples/${name}`, alt: words, loading: "lazy" });
   const button = element("button", { type: "button", class: "example" }, picture);
-  button.addEventListener("click", async () => openPicture(await (await fetch(picture.src)).blob()));
+  button.addEventListener("click", async () => {
+    const file = await fetch(picture.src).then((answer) => answer.blob()).catch(() => null);
+    if (file) openPicture(file);
+    else toast("This example could not be fetched.");
+  });
   find("examples").append(element("li", {}, button));
 }
 
@@ -178,7 +184,7 @@ find("explain").addEventListener("click", async () => {
   const request = (explained = new AbortController());
   find("explain").setAttribute("aria-pressed", "true");
   try {
-    const heat = await explainPicture(source.blob, request.signal);
+    const heat = await explainPicture(answer.source.blob, request.signal);
     if (!request.signal.aborted) answer.heat(heat);
   } catch (problem) {
     if (problem.name !== "AbortError") toast(problem.message);
@@ -194,9 +200,9 @@ function stopExplaining() {
 
 // --- Correcting ---
 
-async function correct(label, read) {
-  if (!source) return;
-  await kept.add(source.blob, label, read);
+// The picture is the one whose reading is shown: another may be on its way.
+function correct(label, read) {
+  kept.add(answer.source.blob, label, read);
 }
 
 let toastTimer;

@@ -2,20 +2,27 @@
 
 export class ReadingError extends Error {}
 
+const KEEP_AFTER = 3000; // ms: the first reading goes before the copy that is read offline
+const NO_START = "This browser cannot start the reader: load the page again, or take a newer browser.";
+document.documentElement.dataset.reader = "loading";
+
 const worker = new Worker(new URL("./reading/worker.js", import.meta.url), { type: "module" });
 const waiting = new Map(); // number of a question -> what its answer is given to
 let last = Promise.resolve();
 let asked = 0;
+let dead = false;
 
 worker.addEventListener("message", ({ data: { id, told, problem } }) => {
-  if (id === "opened") return keepAll();
+  delete document.documentElement.dataset.reader;
+  if (id === "opened") return setTimeout(keepAll, KEEP_AFTER);
   const { resolve, reject } = waiting.get(id);
   waiting.delete(id);
   if (problem) reject(new ReadingError(problem));
   else resolve(told);
 });
 worker.addEventListener("error", () => {
-  for (const { reject } of waiting.values()) reject(new ReadingError("This browser cannot start the reader."));
+  dead = true;
+  for (const { reject } of waiting.values()) reject(new ReadingError(NO_START));
   waiting.clear();
 });
 
@@ -49,6 +56,7 @@ export async function prepared(file) {
 function inTurn(what, blob, signal) {
   const turn = last.then(() => {
     signal?.throwIfAborted();
+    if (dead) throw new ReadingError(NO_START);
     return new Promise((resolve, reject) => {
       const id = ++asked;
       waiting.set(id, { resolve, reject });

@@ -8,8 +8,9 @@ ort.env.logLevel = "error";
 
 // A session of one of the site's ONNX files: `answers({ name: tensor })` gives { name: { data, dims } }.
 export async function session(name) {
-  const file = await fetch(new URL(`../../models/${name}.onnx`, import.meta.url));
-  if (!file.ok) throw new Error(`The file ${name}.onnx of this site is missing.`);
+  const file = await fetch(new URL(`../../models/${name}.onnx`, import.meta.url)).catch(() => null);
+  if (!file) throw new Error("the model could not be fetched. Load the page again once there is a network.");
+  if (!file.ok) throw new Error(`the file ${name}.onnx of this site is missing.`);
   const opened = await ort.InferenceSession.create(new Uint8Array(await file.arrayBuffer()), { logSeverityLevel: 3 });
   return { outputs: opened.outputNames, answers: (inputs, names) => opened.run(inputs, names) };
 }

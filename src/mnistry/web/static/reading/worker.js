@@ -29,7 +29,7 @@ addEventListener("message", async ({ data: { id, left, what, blob } }) => {
   try {
     postMessage({ id, told: await work[what](await opened, blob, request.signal) });
   } catch (problem) {
-    const words = problem instanceof PictureError ? problem.message : `This browser cannot read here: ${problem.message}`;
+    const words = problem instanceof PictureError ? problem.message : `This page cannot read: ${problem.message}`;
     postMessage({ id, problem: words });
   } finally {
     underWay.delete(id);
