@@ -118,7 +118,7 @@ def teach(kept: Path, result: Path) -> None:
     from mnistry.models.backend import Checkpoint
     from mnistry.training import finetune as teaching
 
-    Checkpoint.due = lambda _: True  # type: ignore[method-assign, assignment, misc]
+    Checkpoint.due = lambda _: True  # type: ignore[method-assign, assignment]
     teaching.STEPS, teaching.KNOWN_OUTLIERS, teaching.KNOWN_DIGITS = 20, 50, 500
     corrections = [(path.read_bytes(), path.name[0]) for path in sorted(EXAMPLES.iterdir())]
     taught = teaching.finetune(corrections, load("digits"), home=kept)
