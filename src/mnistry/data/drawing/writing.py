@@ -13,7 +13,7 @@ from mnistry.data.writers import Hand, some_digit
 SMALLEST, LARGEST = 12, 110  # pixels of a digit's height
 FINE = 0.06  # of a digit's height: a pen so fine draws MNIST's digits by their middle lines
 LETTER = -1  # the label of what is no digit
-PLAIN = 0.3  # share of the 1s that are one straight stroke
+PLAIN = 0.5  # share of the 1s that are one straight stroke
 UPRIGHT = Strokes(
     (np.array([(0, -1), (0, 0)], np.float32),)
 )  # a 1 as upright as a ruled line, however one's hand leans
@@ -173,7 +173,7 @@ def somebody(hands: Sequence[Hand], size: float, random: Generator) -> Writing:
 
 
 def some_labels(n: int, random: Generator) -> list[int]:
-    """n digits: any, a round number, one digit over and over, or some letters among them."""
+    """n digits: any, a round number, one digit over and over, 1s among others, or some letters among them."""
     labels = [int(v) for v in random.integers(0, 10, n)]
     way = random.random()
     if way < 0.12 and n > 1:
@@ -183,6 +183,8 @@ def some_labels(n: int, random: Generator) -> list[int]:
         labels = [labels[0]] * n
     elif way < 0.2:
         labels = [label if random.random() < 0.7 else LETTER for label in labels]
+    elif way < 0.35:
+        labels = [1 if random.random() < 0.5 else label for label in labels]
     return labels
 
 
