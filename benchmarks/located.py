@@ -12,6 +12,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -218,6 +219,35 @@ def strokes(reader: Reader, shared: Path, few: int) -> Figures:
     }
 
 
+def uprights(reader: Reader, shared: Path, _: int) -> Figures:  # noqa: ARG001 - as all measures
+    """Numbers of 7s and 1s, each 1 one stroke as upright as a ruled line, drawn on clean paper as on a pad."""
+    right = defaultdict(list)
+    for width, height in ((384, 384), (384, 240), (320, 240), (600, 400)):
+        for text, high, pen in product(("1", "11", "71", "17", "717", "7171"), (80, 130, 180, 220), (4, 9, 16)):
+            if high > height - 20 or len(text) * 0.55 * high > width - 20:
+                continue
+            for lower in (0, 15):
+                place = (width - len(text) * 0.55 * high) / 2 + 10, (height - high) / 2 + lower
+                read = reader.read(_uprights(text, (width, height), high, pen, place)).text
+                right[text].append(read == text)
+                _tell(f"upright {width}x{height} {high} pen {pen}", text, read)
+    figures: Figures = {f"uprights_{text}": _share(sum(good), len(good)) for text, good in right.items()}
+    return figures | {"uprights": _share(sum(map(sum, right.values())), sum(map(len, right.values())))}
+
+
+def _uprights(
+    text: str, size: tuple[int, int], high: int, pen: int, place: tuple[float, float], finer: int = 3
+) -> NDArray[np.uint8]:
+    canvas = np.full((size[1] * finer, size[0] * finer), 255, np.uint8)
+    x, y = place
+    for sign in text:
+        points = [(x, y), (x, y + high)] if sign == "1" else [(x, y), (x + 0.5 * high, y), (x + 0.2 * high, y + high)]
+        x += 0.35 * high + (0.5 * high if sign == "7" else 0)
+        line = np.rint(np.array(points) * finer).astype(np.int32).reshape(-1, 1, 2)
+        cv2.polylines(canvas, [line], False, 0, pen * finer, cv2.LINE_AA)
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def writers(reader: Reader, shared: Path, few: int) -> Figures:
     """The last fifth of semeion and optdigits, three times as large on white paper."""
     files = {"semeion": (semeion, "semeion.data.gz"), "optdigits": (optdigits, "optdigits-orig.tra.gz")}
@@ -250,7 +280,7 @@ def mnist(reader: Reader, _: Path, few: int) -> Figures:
 MEASURES: dict[str, Callable[[Reader, Path, int], Figures]] = {
     "singles": singles, "cropped": cropped, "strings": strings, "nondigits": nondigits, "letters": letters,
     "forms": forms,
-    "scenes": scenes, "amounts": amounts, "strokes": strokes, "writers": writers, "mnist": mnist,
+    "scenes": scenes, "amounts": amounts, "strokes": strokes, "uprights": uprights, "writers": writers, "mnist": mnist,
 }  # fmt: skip
 
 
