@@ -101,7 +101,7 @@ def test_no_validation_digits_is_a_choice_too(tmp_path: Path):
 
 
 def test_the_report_tells_of_one_epoch_as_one(tmp_path: Path):
-    run = train("dense", "digits", settings={"epochs": 1}, out=tmp_path / "run")
+    run = train("dense", "digits", changes={"epochs": 1}, out=tmp_path / "run")
     assert "fitted in one epoch: training accuracy" in write_report(run).read_text("utf-8")
 
 
