@@ -1,5 +1,8 @@
 """The verifier: what it learns from, its ONNX file, and what its answers count."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +143,34 @@ def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_pat
     again = list[tuple[int, int, str]]()
     train_all(LocatorRun(steps=4, verifier_steps=6), tmp_path, False, lambda *step: again.append(step))
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
+
+
+FEED = """
+import multiprocessing, time
+from functools import partial
+from mnistry.training.locator.learn import LocatorSettings, _feed, _make_scenes
+if __name__ == "__main__":
+    with _feed(_make_scenes, (partial(time.sleep, 600), 1), LocatorSettings(processes=2), 0):
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_leaves_no_process(tmp_path: Path):
+    (tmp_path / "feed.py").write_text(FEED)
+    with subprocess.Popen([sys.executable, tmp_path / "feed.py"], stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout
+        children = [Path("/proc", pid) for pid in training.stdout.readline().split()]
+        time.sleep(20)  # until they have imported what they need
+        assert len(children) == 2
+        assert all(child.exists() for child in children)
+        training.kill()
+    for _ in range(100):
+        if not any(child.exists() for child in children):
+            break
+        time.sleep(0.1)
+    assert not any(child.exists() for child in children)
 
 
 @pytest.mark.slow

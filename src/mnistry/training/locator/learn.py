@@ -4,7 +4,9 @@ import io
 import itertools
 import math
 import multiprocessing
+import os
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,7 +168,7 @@ def _feed(
     context = multiprocessing.get_context("spawn")
     made: Any = context.Queue(WAITING)
     seeds = [[settings.seed, step, number] for number in range(settings.processes)]
-    workers = [context.Process(target=make, args=(*what, seed, made), daemon=True) for seed in seeds]
+    workers = [context.Process(target=_with_parent, args=(make, *what, seed, made), daemon=True) for seed in seeds]
     for worker in workers:
         worker.start()
     try:
@@ -174,6 +176,19 @@ def _feed(
     finally:
         for worker in workers:
             worker.terminate()
+
+
+def _with_parent(make: Callable[..., None], *what: Any) -> None:
+    """Make, and end as soon as the training has ended, also if it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    make(*what)
 
 
 def _received(made: Any, workers: list[Any]) -> Iterator[Any]:
