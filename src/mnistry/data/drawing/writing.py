@@ -14,9 +14,7 @@ SMALLEST, LARGEST = 12, 110  # pixels of a digit's height
 FINE = 0.06  # of a digit's height: a pen so fine draws MNIST's digits by their middle lines
 LETTER = -1  # the label of what is no digit
 PLAIN = 0.5  # share of the 1s that are one straight stroke
-UPRIGHT = Strokes(
-    (np.array([(0, -1), (0, 0)], np.float32),)
-)  # a 1 as upright as a ruled line, however one's hand leans
+UPRIGHT = Strokes((np.array([(0, -1), (0, 0)], np.float32),))  # a 1 as upright as a ruled line, however a hand leans
 STRUCK_OUT = 0.004  # share of the digits that their writer crossed out
 
 
