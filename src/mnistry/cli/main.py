@@ -2,9 +2,7 @@
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -67,13 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Be the process `mnistry`: end with the exit code of `main`, after Ctrl-C at once.
+    """Be the process `mnistry`: end with the exit code of `main`, after Ctrl-C or a kill at once.
 
     TensorFlow's threads may still be asking for batches then, and an orderly end of Python under them can crash.
     """
     interrupt.install()
-    code = main()
-    if code == interrupt.INTERRUPTED:
+    code: int | str | None
+    try:
+        code = main()
+    except SystemExit as end:  # --help, --version or a kill
+        code = end.code
+    if isinstance(code, int) and code in (interrupt.INTERRUPTED, interrupt.TERMINATED):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
@@ -127,14 +129,12 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object) -
 
 
 def _prepare_streams() -> None:
-    """Make every stream writable, with any file's name; end a kill like Ctrl-C, so that nothing is left behind."""
+    """Make every stream writable, with any file's name."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - it stays open to the end
         if hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _abandon_stdout() -> None:
