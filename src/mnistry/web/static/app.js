@@ -6,7 +6,7 @@ import { Answer } from "./answer.js";
 import { Kept } from "./kept.js";
 import { Teaching } from "./teach.js";
 
-const SCALE = 0.48; // of the pad's units: pixels of the picture that is read, few enough to be read at once
+const SCALE = 0.4; // 320 pixels across: larger is read no better, and later
 const EXAMPLES = [
   ["seven.png", "a 7"],
   ["number.png", "2026"],

@@ -16,7 +16,7 @@ const warming = new AbortController();
 // looked at, until somebody asks.
 async function warmUp({ learned }) {
   postMessage({ id: "opened" });
-  const [width, height] = [384, 240];
+  const [width, height] = [320, 200];
   const blank = { pixels: new Uint8Array(3 * width * height).fill(255), width, height };
   for (let k = 0; k < 3; k++) await learned.locator.look(blank, warming.signal).catch(() => {});
 }
