@@ -45,8 +45,8 @@ class LocatorRun:
 
     strokes: Path | None = None
     writers: Path | None = None
-    steps: int = 10_400
-    verifier_steps: int = 9_000
+    steps: int = 30_000
+    verifier_steps: int = 40_000
     seed: int = 7
 
     @classmethod
