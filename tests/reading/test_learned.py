@@ -10,7 +10,7 @@ from PIL import Image
 
 from mnistry.data.scenes import SceneMaker
 from mnistry.reading.layout import rows
-from mnistry.reading.locate import Locator, Seen, candidates
+from mnistry.reading.locate import Locator, Seen, apart, candidates, twice
 from mnistry.reading.reader import Reader, Reading
 from mnistry.reading.recognizer import bundled, model_card
 from mnistry.reading.views import scales, view
@@ -119,3 +119,17 @@ def test_the_bundled_networks_are_those_of_their_cards(monkeypatch: pytest.Monke
     )
     with pytest.raises(MnistryError, match="damaged"):
         bundled("locator")
+
+
+def test_a_stroke_is_found_once_and_two_strokes_twice():
+    one, again, other = (100, 0, 108, 76), (103, 0, 111, 76), (118, 0, 126, 76)
+    boxes = np.array([one, again, other], np.float32)
+    assert sorted(apart(boxes, np.array([0.9, 0.8, 0.7], np.float32))) == [0, 2]
+
+
+def test_what_has_no_ink_beside_one_that_has_is_found_twice():
+    boxes = np.array([(0, 0, 10, 60), (12, 0, 22, 60), (300, 0, 310, 60)], np.float32)
+    forms = np.zeros((3, 28, 28), np.uint8)
+    forms[0, 4:24, 14] = 255
+    assert twice(boxes, forms).tolist() == [False, True, False]
+    assert not twice(boxes, np.zeros((3, 28, 28), np.uint8)).any()

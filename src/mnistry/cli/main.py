@@ -70,12 +70,11 @@ def run() -> None:
     TensorFlow's threads may still be asking for batches then, and an orderly end of Python under them can crash.
     """
     interrupt.install()
-    code: int | str | None
     try:
         code = main()
     except SystemExit as end:  # --help, --version or a kill
-        code = end.code
-    if isinstance(code, int) and code in (interrupt.INTERRUPTED, interrupt.TERMINATED):
+        code = end.code if isinstance(end.code, int) else DONE
+    if code in (interrupt.INTERRUPTED, interrupt.TERMINATED):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()

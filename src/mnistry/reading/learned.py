@@ -12,7 +12,7 @@ from PIL import Image
 
 from mnistry.reading.context import context
 from mnistry.reading.layout import Box, Digit, Reading, rows
-from mnistry.reading.locate import Candidates, Locator, apart, candidates, images
+from mnistry.reading.locate import Candidates, Locator, apart, candidates, images, twice
 from mnistry.reading.recognizer import Recognizer
 from mnistry.reading.verifier import MARK, NOTHING, SIGN, Verifier
 
@@ -173,6 +173,8 @@ class LearnedReader:
         kept = apart(found.boxes, stands(self.trust, around, found.sure, verified))
         found, verified = found.chosen(kept), verified[kept]
         forms = images(seen, found.boxes, found.best)
+        once = np.flatnonzero(~twice(found.boxes, forms))
+        found, verified, forms = found.chosen(once), verified[once], forms[once]
         around = context(found.boxes, found.sure * (1 - verified[:, NOTHING]))
         heard = Opinions(around, found.sure, found.classes, verified, *self.model.answers(forms))
         return Found(found, heard, forms)

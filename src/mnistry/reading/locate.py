@@ -29,7 +29,9 @@ SURELY = 0.5  # a small one that is less sure is no reason to look closer
 SURE = 0.1  # what is less sure is no candidate
 TWICE = 0.75  # overlap of two candidates of which one is enough to be looked at again
 SAME = 0.5  # overlap, as a share of both, from which on two boxes are one digit found twice
+THIN = 0.3  # of its length: a box that is thinner is taken for so broad where it is compared with another
 INSIDE = 0.7  # share of a box within another from which on only one of the two is right
+RIVAL = 0.15  # of a box's size: so near to another, both may claim the same ink
 INK = 0.2  # probability of ink below which a pixel is paper
 ASTRAY = 0.75  # of a digit's size: ink that points farther off its centre is not its own
 SIDE = 1600 * 1600  # pixels of a view at most
@@ -199,20 +201,28 @@ def overlaps(some: Floats, others: Floats) -> tuple[Floats, Floats]:
 
 def apart(boxes: Floats, sure: Floats, most: float = SAME, within: float = INSIDE) -> NDArray[np.intp]:
     """The surest candidates, best first, of which none shares more than `most` with another or lies `within` it."""
-    order, kept = np.argsort(-sure, kind="stable"), []
+    order, kept, broad = np.argsort(-sure, kind="stable"), [], _broad(boxes)
     out = sure < SURE
     for k in order:
         if not out[k]:
             kept.append(k)
-            same, inside = overlaps(boxes[k : k + 1], boxes)
+            same, _ = overlaps(broad[k : k + 1], broad)
+            _, inside = overlaps(boxes[k : k + 1], boxes)
             out |= (same[0] > most) | (inside[0] > within)
     return np.array(kept, np.intp)
+
+
+def _broad(boxes: Floats) -> Floats:
+    """Thin boxes made broader: two that are a stroke's width apart are around one stroke."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    half = np.maximum(half, THIN * half.max(axis=1, keepdims=True))
+    return np.concatenate([middle - half, middle + half], axis=1)
 
 
 def images(seen: list[Seen], boxes: Floats, best: NDArray[np.intp]) -> NDArray[np.uint8]:
     """Each digit's own ink in MNIST form, (k, 28, 28), from the view that shows it best."""
     middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    near, _ = overlaps(grown(boxes, 0.15), grown(boxes, 0.15))
+    near, _ = overlaps(grown(boxes, RIVAL), grown(boxes, RIVAL))
     forms = np.zeros((len(boxes), 28, 28), np.uint8)
     for k, box in enumerate(boxes):
         one = seen[best[k]]
@@ -230,6 +240,13 @@ def images(seen: list[Seen], boxes: Floats, best: NDArray[np.intp]) -> NDArray[n
         ink = one.ink[2 * down.start : 2 * down.stop, 2 * across.start : 2 * across.stop]
         forms[k] = normalize(np.where(own.repeat(2, axis=0).repeat(2, axis=1) & (ink > INK), ink, 0))
     return forms
+
+
+def twice(boxes: Floats, forms: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of boxes (n, 4) have no ink of their own in their forms (n, 28, 28), because it is that of a neighbour."""
+    inked = forms.any(axis=(1, 2))
+    near, _ = overlaps(grown(boxes, RIVAL), grown(boxes, RIVAL))
+    return np.asarray(~inked & ((near > 0) & inked).any(axis=1))
 
 
 def grown(boxes: Floats, share: float) -> Floats:

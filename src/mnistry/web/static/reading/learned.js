@@ -3,7 +3,7 @@
 import { LEARNED, TRUST, VERIFIER } from "./constants.js";
 import { context } from "./context.js";
 import { rows } from "./layout.js";
-import { apart, candidates, images, Locator } from "./locate.js";
+import { apart, candidates, images, Locator, twice } from "./locate.js";
 import { argmax, sum } from "./numbers.js";
 import { Verifier } from "./verifier.js";
 
@@ -37,8 +37,11 @@ export class LearnedReader {
     const boxes = places.map(({ box }) => box);
     const verified = await this.verifier.answers(seen.map((one) => one.view), boxes, places.map(({ best }) => best));
     const all = inContext(places.map((one, k) => ({ ...one, verified: verified[k] })));
-    const found = inContext(apart(boxes, all.map((one) => stands(TRUST, one))).map((k) => all[k]));
-    const forms = images(seen, found);
+    const kept = apart(boxes, all.map((one) => stands(TRUST, one))).map((k) => all[k]);
+    const inks = images(seen, kept);
+    const again = twice(kept, inks);
+    const found = inContext(kept.filter((_, k) => !again[k]));
+    const forms = inks.filter((_, k) => !again[k]);
     const { proba, isDigit } = await this.model.answers(forms);
     return found.map((one, k) => ({ ...one, image: forms[k], proba: proba[k], isDigit: isDigit[k] }));
   }

@@ -6,8 +6,8 @@ import { argmax, greatestFirst, sum } from "./numbers.js";
 import { bytes, rowsOf, session } from "./runtime.js";
 import { scales, view } from "./views.js";
 
-const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, PLACES, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
-const { TWICE, WANTED } = LOCATE;
+const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, PLACES, RIVAL, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
+const { THIN, TWICE, WANTED } = LOCATE;
 const sizeOf = ([left, top, right, bottom]) => Math.max(right - left, bottom - top);
 
 export class Locator {
@@ -154,25 +154,40 @@ export function overlap(one, other) {
 export function apart(boxes, sure, most = SAME, within = INSIDE) {
   const out = sure.map((p) => p < SURE);
   const kept = [];
+  const broad = boxes.map(broadened);
   for (const k of greatestFirst(sure)) {
     if (out[k]) continue;
     kept.push(k);
     boxes.forEach((other, place) => {
-      if (out[place]) return;
-      const { same, inside } = overlap(boxes[k], other);
-      out[place] = same > most || inside > within;
+      if (!out[place]) out[place] = overlap(broad[k], broad[place]).same > most || overlap(boxes[k], other).inside > within;
     });
   }
   return kept;
 }
 
+// A thin box made broader: two that are a stroke's width apart are around one stroke.
+function broadened(box) {
+  const half = [(box[2] - box[0]) / 2, (box[3] - box[1]) / 2];
+  const least = THIN * Math.max(...half);
+  const [x, y] = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
+  const [wide, high] = half.map((side) => Math.max(side, least));
+  return [x - wide, y - high, x + wide, y + high];
+}
+
 // Each digit's own ink in MNIST form, 28 * 28 bytes, from the view that shows it best.
 export function images(seen, found) {
-  const near = found.map(({ box }) => grown(box, 0.15));
+  const near = found.map(({ box }) => grown(box, RIVAL));
   return found.map(({ best }, k) => {
     const rivals = found.filter((_, other) => other !== k && overlap(near[k], near[other]).same > 0);
     return ownInk(seen[best], [found[k], ...rivals].map(({ box }) => box));
   });
+}
+
+// Which of those found have no ink of their own in their forms, because it is that of one beside it.
+export function twice(found, forms) {
+  const near = found.map(({ box }) => grown(box, RIVAL));
+  const inked = forms.map((form) => form.some((level) => level > 0));
+  return found.map((_, k) => !inked[k] && near.some((box, other) => inked[other] && overlap(near[k], box).same > 0));
 }
 
 // The ink that points to the middle of the first box and not to that of a rival.
