@@ -200,7 +200,7 @@ RECIPES = {
         ),
         _neural_recipe(
             "small", "four narrow convolutions, under 10 000 parameters", 8_754, "small_network",
-            INK_SAFE | {"width": 16, "epochs": 80}, seeds=5, space=INK_SPACE,
+            INK_SAFE | {"width": 16, "epochs": 40}, seeds=5, space=INK_SPACE,
         ),
         _neural_recipe(
             "deep", "five convolutions, digits that bend and turn", 222_850, "deep_network", INK_SAFE | {"epochs": 12},
