@@ -277,7 +277,7 @@ def test_the_hostile_collection_is_read_or_refused_and_never_hangs(shared: Path)
             start = time.process_time()
             with suppress(PictureError):  # anything else is a crash
                 find_digits(data)
-            if time.process_time() - start > 1:
+            if time.process_time() - start > 10:  # a photograph takes up to 0.9, several times that on a busy machine
                 slow.append(member.name)
     assert len(members) > 1000
     assert slow == []
