@@ -18,7 +18,7 @@ from PIL import Image
 from conftest import LONG, ROOT
 from mnistry import MnistryError, Reader
 from mnistry.imaging.normalization import normalize
-from mnistry.reading import views
+from mnistry.reading import locate, views
 from mnistry.reading.learned import Trust
 from mnistry.web.site import onnxruntime_web, write
 from mnistry.web.site.constants import constants
@@ -37,10 +37,11 @@ with_runtime = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site without ONNX Runtime."""
+    """A site without ONNX Runtime: something in its place that can be imported."""
+    stub = b"export const env = { wasm: {} };"
     out = tmp_path_factory.mktemp("sites") / "site"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "runtime_files", lambda _: {name: b"" for name in SHA256})
+        patch.setattr(write, "runtime_files", lambda _: dict.fromkeys(SHA256, stub))
         write_site(out, Reader(None))
     return out
 
@@ -74,6 +75,14 @@ def called(page: Any, script: str, body: str, pixels: np.ndarray, *others: float
         [base64.b64encode(pixels.tobytes()).decode(), others],
     )
     return np.frombuffer(base64.b64decode(told), np.uint8)
+
+
+BOXES = "Array.from({ length: 80 }, (_, k) => Array.from(pixels.slice(4 * k, 4 * k + 4)))"
+
+
+def flat(*arrays: np.ndarray) -> np.ndarray:
+    """Several arrays as one row of numbers for a script."""
+    return np.concatenate([array.ravel() for array in arrays]).astype(np.float32)
 
 
 def test_the_scripts_take_every_number_from_python():
@@ -209,6 +218,23 @@ def test_ink_comes_into_the_same_form(page: Any):
         found = called(page, "normalization", "script.normalize(pixels, others[0])", ink, width)
         assert np.abs(found.astype(int) - normalize(ink).ravel()).max() <= 1
     assert not called(page, "normalization", "script.normalize(pixels, 4)", np.zeros((4, 4), np.float32)).any()
+
+
+@pytest.mark.slow
+@in_a_browser
+def test_the_same_places_are_one_digit_found_twice(page: Any):
+    rng = np.random.default_rng(3)
+    corner, size = rng.integers(0, 200, (80, 2)), rng.integers(2, 30, (80, 2)) * rng.choice([0.25, 1, 1], (80, 2))
+    boxes, sure = np.concatenate([corner, corner + size], axis=1).astype(np.float32), rng.random(80, np.float32)
+    found = called(page, "locate", f"script.apart({BOXES}, Array.from(pixels.slice(320)))", flat(boxes, sure))
+    assert found.tolist() == locate.apart(boxes, sure).tolist()
+    inked = rng.random(80) < 0.7
+    forms = np.zeros((80, 28, 28), np.uint8)
+    forms[inked, 14, 14] = 200
+    body = f"script.twice({BOXES}.map((box) => ({{ box }})), Array.from(pixels.slice(320), (level) => [level]))"
+    found = called(page, "locate", f"{body}.map(Number)", flat(boxes, inked))
+    assert 0 < found.sum() < (~inked).sum()
+    assert found.tolist() == locate.twice(boxes, forms).astype(int).tolist()
 
 
 @pytest.mark.slow
