@@ -5,10 +5,10 @@
 
 The probability of a shape is that of its class times that of being a digit at all. MNIST's test digits (with
 `--validation` the validation digits by writers instead, for choices) are set against the characters of Omniglot
-(Lake et al. 2015), each brought to MNIST form as one shape. Some of them *are* digit shapes: the figures are of all,
-and of all but those. With `--pictures` the probabilities of people's single digits are checked as well (manifest as
-in benchmarks/pictures.py). `--out` gets the reliability diagrams and the characters that passed for digits. The last
-line is one JSON object.
+(Lake et al. 2015), each brought to MNIST form as one shape; then both are read as pictures, the digits four times as
+large. Some of the characters *are* digit shapes: the figures are of all, and of all but those. With `--pictures` the
+probabilities of people's single digits are checked as well (manifest as in benchmarks/pictures.py). `--out` gets the
+reliability diagrams and the characters that passed for digits. The last line is one JSON object.
 """
 
 import argparse
@@ -60,6 +60,7 @@ def main() -> None:
     figures = digits(reader, options.validation, options.out)
     kept = figures.pop("probabilities")
     figures |= characters(reader, options.omniglot, kept, options.out)
+    figures |= read_whole(reader, options.omniglot)
     if options.pictures:
         figures |= pictures(reader, options.pictures, options.out)
     for name, value in figures.items():
@@ -104,6 +105,24 @@ def characters(reader: Reader, path: Path, kept: NDArray[np.floating[Any]], out:
         **set_apart(kept, best[others], "_no_digit_shapes"),
         "passed_as": {str(k): int(np.sum(proba[passed].argmax(axis=1) == k)) for k in range(10)},
     }
+
+
+def read_whole(reader: Reader, path: Path) -> dict[str, Any]:
+    """The same characters as pictures, and every eighth test digit, enlarged, through all of the reader."""
+    kept = np.array([surest(reader, enlarged(image)) for image in load("mnist").test_images[::8]])
+    others = np.array([surest(reader, picture) for name, picture in drawings(path) if not is_digit_shape(name)])
+    told = set_apart(kept, others, "_whole")
+    return {key: value for key, value in told.items() if key != "refused_at_99.5_kept_whole"}
+
+
+def enlarged(image: Images) -> Images:
+    """A test digit four times as large, in dark grey on light paper."""
+    return 235 - (cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC) * 0.8).astype(np.uint8)
+
+
+def surest(reader: Reader, picture: Images) -> float:
+    """The highest probability of a digit in a picture, 0 where none is found."""
+    return max((digit.probability for digit in reader.read(picture).digits), default=0.0)
 
 
 def set_apart(kept: NDArray[np.floating[Any]], best: NDArray[np.floating[Any]], of: str) -> dict[str, float]:
@@ -158,13 +177,19 @@ def draw(bins: list[dict[str, Any]], out: Path | None, name: str) -> None:
 
 def omniglot(path: Path) -> Iterator[tuple[str, Images]]:
     """Its characters: the file's name, and the MNIST form."""
+    for name, picture in drawings(path):
+        ink = np.float32(1) - picture.astype(np.float32) / np.float32(255)
+        rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+        yield name, normalize(thickened(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+
+
+def drawings(path: Path) -> Iterator[tuple[str, Images]]:
+    """Its pictures, black on white: the file's name, and uint8 (105, 105)."""
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".png"):
                 with Image.open(io.BytesIO(archive.read(name))) as picture:
-                    ink = np.float32(1) - np.asarray(picture.convert("L"), np.float32) / np.float32(255)
-                rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-                yield name, normalize(thickened(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+                    yield name, np.asarray(picture.convert("L"))
 
 
 def thickened(ink: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -158,6 +158,13 @@ def test_an_export_is_the_runs_model_with_its_card(dense_run: Run, tmp_path: Pat
     assert Reader(target).metadata["dataset"] == "digits"
 
 
+def test_an_export_in_half_precision_takes_half_the_space_and_answers_alike(dense_run: Run, tmp_path: Path):
+    target, parity = export_run(dense_run, tmp_path / "half.onnx", half=True)
+    assert target.stat().st_size < 0.51 * dense_run.model.stat().st_size
+    assert 0 < parity["largest_difference"] < 5e-3
+    assert parity["labels_equal"] == 360
+
+
 def test_parity_is_a_check_that_can_fail(dense_run: Run):
     images, proba = load("digits").test_images, np.load(dense_run.folder / "test_probabilities.npy")
     model = dense_run.model.read_bytes()

@@ -161,6 +161,7 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the ONNX file, with its cards beside it, or a folder for them (default: RUN.onnx)",
     )
+    parser.add_argument("--half", action="store_true", help="keep the weights in half precision, in half the space")
 
 
 def export(options: argparse.Namespace) -> int:
@@ -168,7 +169,7 @@ def export(options: argparse.Namespace) -> int:
     from mnistry.training.export import export_run
 
     run = find_run(options.run)
-    target, parity = export_run(run, Path(options.out or f"{run.folder.name}.onnx"))
+    target, parity = export_run(run, Path(options.out or f"{run.folder.name}.onnx"), options.half)
     if options.json:
         print_json({"model": str(target), **parity})
     else:

@@ -24,9 +24,11 @@ from mnistry.reading.reader import THRESHOLD, Reader
 from mnistry.settings import MnistryError, write_together
 from mnistry.training import onnx_graphs, robustness
 from mnistry.training.model_card import check_page, model_page
+from mnistry.training.onnx_weights import halved
 from mnistry.training.runs import MANIFEST, Run
 
 MOST_DIFFERENCE = 1e-4  # between the probabilities of the two
+MOST_HALVED = 5e-3  # the same where the file keeps its arrays in half precision
 KNOWS = "It has learnt letters, doodles and stains as what is no digit; what is unlike all of these may pass for one."
 KNOWS_NOT = "It answers with a digit to anything it is shown."
 DATA_LICENCE = {
@@ -57,8 +59,9 @@ def check_parity(
     images: NDArray[np.uint8],
     proba: NDArray[np.float32],
     is_digit: NDArray[np.float32] | None = None,
+    most: float = MOST_DIFFERENCE,
 ) -> dict[str, Any]:
-    """Compare the ONNX file's answers with the classifier's own: labels equal, probabilities within 1e-4.
+    """Compare the ONNX file's answers with the classifier's own: labels equal, probabilities within `most`.
 
     `proba` (n, 10) and `is_digit` (n,), where it is given, are what the classifier says of `images` (n, 28, 28).
     Returns n and the largest difference; raises MnistryError if they are not alike.
@@ -69,10 +72,10 @@ def check_parity(
     if is_digit is not None:
         difference = max(difference, float(np.abs(reader.is_digit(images) - is_digit).max()))
     unequal = int(np.count_nonzero(answers.argmax(axis=1) != proba.argmax(axis=1)))
-    if unequal or difference > MOST_DIFFERENCE:
+    if unequal or difference > most:
         raise MnistryError(
             f"The ONNX file does not answer as the model does: {unequal} of {len(images)} labels differ, "
-            f"probabilities by up to {difference:.1e} (at most {MOST_DIFFERENCE:.0e} is right). "
+            f"probabilities by up to {difference:.1e} (at most {most:.0e} is right). "
             "Please report this with your versions."
         )
     return {"n": len(images), "labels_equal": len(images), "largest_difference": difference}
@@ -87,9 +90,10 @@ def with_metadata(onnx_file: bytes, metadata: Mapping[str, str]) -> bytes:
     return model.SerializeToString()
 
 
-def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
+def export_run(run: Run, target: Path, half: bool = False) -> tuple[Path, dict[str, Any]]:
     """Write a run's ONNX file to `target`, after the parity check on the test digits, with two pages beside it.
 
+    `half` keeps its larger arrays in half precision: half the space, probabilities within 0.005.
     They are its card for programs (.json) and for people (.md, in the form of Hugging Face). A folder as `target` takes
     model.onnx, model.json and README.md, ready to be published. Returns the ONNX file and what the check found; raises
     MnistryError if it fails or a file cannot be written, or if the page would replace somebody else's.
@@ -98,9 +102,9 @@ def export_run(run: Run, target: Path) -> tuple[Path, dict[str, Any]]:
     if (target.parent / MANIFEST).exists():
         raise MnistryError(f"{target.parent} is a finished run, in which nothing is changed: choose another file.")
     check_page(page)
-    model = run.model.read_bytes()
+    model = halved(run.model.read_bytes()) if half else run.model.read_bytes()
     images, reader = load(run.info["dataset"]).test_images, Reader(model)
-    parity = check_parity(model, images, run.test_probabilities)
+    parity = check_parity(model, images, run.test_probabilities, most=MOST_HALVED if half else MOST_DIFFERENCE)
     card = _card(run, model) | {"parity": parity}
     if reader.refuses:  # by the threshold of today
         proba = run.test_probabilities.max(axis=1) * reader.is_digit(images)

@@ -5,6 +5,7 @@ a term after its pooling. In Keras the factor and the term become a frozen batch
 convolution keeps its folded kernel, so that both answer alike. What was learnt goes back into the same graph.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from mnistry.models.backend import load_keras
 from mnistry.models.networks import reader_network
 from mnistry.settings import MnistryError
 
 Floats = NDArray[np.float32]
+LARGE = 256  # numbers of an array from which on it is worth keeping in half the space
+HALF = "_half"  # at the end of such an array's name
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class _Convolution:
 
 def to_keras(onnx_file: bytes) -> Any:
     """The Keras network of a `reader` model, with its batch norms frozen. Raises MnistryError for any other model."""
-    graph = onnx.load_model_from_string(onnx_file).graph
+    graph = onnx.load_model_from_string(whole(onnx_file)).graph
     arrays = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
     keras = load_keras()
     try:
@@ -52,7 +55,7 @@ def to_keras(onnx_file: bytes) -> Any:
 
 def from_keras(onnx_file: bytes, model: Any) -> bytes:
     """The same ONNX file with the kernels and dense weights that a network from `to_keras` has now."""
-    file = onnx.load_model_from_string(onnx_file)
+    file = onnx.load_model_from_string(whole(onnx_file))
     arrays = {array.name: numpy_helper.to_array(array) for array in file.graph.initializer}
     learnt: dict[str, Floats] = {}
     for layer, names in zip(_layers(model, "Conv2D"), _convolutions(file.graph, arrays), strict=True):
@@ -64,6 +67,35 @@ def from_keras(onnx_file: bytes, model: Any) -> bytes:
             value = np.ascontiguousarray(learnt[array.name], np.float32)
             array.CopyFrom(numpy_helper.from_array(value, array.name))
     return file.SerializeToString()
+
+
+def halved(onnx_file: bytes) -> bytes:
+    """The same model with its larger arrays kept in half precision, in half the space; it computes as before."""
+    file = onnx.load_model_from_string(onnx_file)
+    casts = []
+    for array in file.graph.initializer:
+        if array.data_type == TensorProto.FLOAT and math.prod(array.dims) >= LARGE:
+            half = numpy_helper.from_array(numpy_helper.to_array(array).astype(np.float16), f"{array.name}{HALF}")
+            casts.append(helper.make_node("Cast", [half.name], [array.name], to=TensorProto.FLOAT))
+            array.CopyFrom(half)
+    nodes = [*casts, *file.graph.node]
+    del file.graph.node[:]
+    file.graph.node.extend(nodes)
+    return bytes(file.SerializeToString())
+
+
+def whole(onnx_file: bytes) -> bytes:
+    """A model without what `halved` has done to it, but for the precision that was lost."""
+    file = onnx.load_model_from_string(onnx_file)
+    names = {array.name for array in file.graph.initializer if array.name.endswith(HALF)}
+    for array in file.graph.initializer:
+        if array.name in names:
+            value = numpy_helper.to_array(array).astype(np.float32)
+            array.CopyFrom(numpy_helper.from_array(value, array.name.removesuffix(HALF)))
+    nodes = [node for node in file.graph.node if node.input[0] not in names]
+    del file.graph.node[:]
+    file.graph.node.extend(nodes)
+    return bytes(file.SerializeToString())
 
 
 def _layers(model: Any, kind: str) -> list[Any]:

@@ -54,11 +54,13 @@ class Clutter:
     def mark(self, random: Generator) -> Shape:
         """Anything that is no digit."""
         way = random.random()
-        if way < 0.53:
+        if way < 0.42:
             return self.letter(random)
-        if way < 0.65:
+        if way < 0.6:
+            return character(random)
+        if way < 0.7:
             return self.sign(random)
-        return thing(random) if way < 0.73 else doodle(random)
+        return thing(random) if way < 0.77 else doodle(random)
 
     def letter(self, random: Generator) -> Shape:
         """One letter, printed, thinned to a pen's way, or of a pen font."""
@@ -175,6 +177,46 @@ def written(sign: Sequence[Points], random: Generator) -> Strokes:
         placed = np.array(points) + random.normal(0, 0.035, (len(points), 2))
         lines.append(spline(placed) if len(points) > 2 else placed)
     return strokes([(line * (random.uniform(0.8, 1.25), 1)).astype(np.float32) for line in lines])
+
+
+# --- Characters of alphabets that nobody has ----------------------------------------------------------------------
+
+PLACES = np.array(
+    [(x, y) for y in (0.0, 0.33, 0.67, 1.0) for x in (0.0, 0.4, 0.8)]
+)  # where strokes begin, bend and end
+FEWEST, MOST = 4, 6  # ways between two places: fewer may be somebody's digit
+
+
+def character(random: Generator) -> Strokes:
+    """A letter that nobody has: strokes between a few places, straight, bent or round, most of them joined."""
+    lines: Lines = []
+    ways, enough = 0, int(random.integers(FEWEST, MOST + 1))
+    while ways < enough:
+        line, simple = _stroke(lines, random)
+        lines.append(line)
+        ways += simple
+    if random.random() < 0.2:  # the same on the other side
+        lines += [line * (-1, 1) for line in lines]
+    if random.random() < 0.12:
+        dot = random.choice(PLACES) + random.normal(0, 0.2, 2)
+        lines.append(np.stack([dot, dot + random.normal(0, 0.03, 2)]))
+    shape = (random.uniform(0.6, 1.5), random.uniform(0.7, 1.1))
+    return strokes([(line * shape).astype(np.float32) for line in lines])
+
+
+def _stroke(before: Lines, random: Generator) -> tuple[NDArray[np.float64], int]:
+    """A stroke, and how many simple ways it counts for; it may begin on one of those `before`."""
+    kind = random.random()
+    if kind < 0.15:  # a ring, or most of one
+        middle, radius = random.choice(PLACES), random.uniform(0.12, 0.4, 2)
+        angle = random.uniform(0, 6.28) + np.linspace(0, random.uniform(4.2, 6.5), 24)
+        return middle + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), 2
+    many = int(random.choice((2, 3, 4, 5), p=(0.45, 0.3, 0.15, 0.1)))
+    points = random.choice(PLACES, many, replace=False) + random.normal(0, 0.05, (many, 2))
+    if before and random.random() < 0.65:
+        line = before[int(random.integers(len(before)))]
+        points[0] = line[int(random.choice((0, len(line) // 2, len(line) - 1)))]
+    return _smooth(points, many > 2 and random.random() < 0.6), many - 1
 
 
 # --- Doodles: ways of a pen in a square of one unit -----------------------------------------------------------

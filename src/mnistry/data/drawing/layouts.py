@@ -89,9 +89,10 @@ def _amount(page: Page, look: Look, random: Generator) -> None:
         if random.random() < 0.75:
             _rule(page, -9, page.width + 9, y + size * random.normal(0.12, 0.12), size, random)
         y += step
-    if random.random() < 0.25:
-        x = random.choice((random.uniform(0, 0.1), random.uniform(0.9, 1))) * page.width
-        page.line((x, -5), (x + random.normal(0, 2), page.height + 5), size * random.uniform(0.02, 0.06), True)
+    for x in (random.uniform(0, 0.1), random.uniform(0.9, 1)):  # the sides of the field
+        if random.random() < 0.2:
+            thick = size * random.uniform(0.02, 0.09)
+            page.line((x * page.width, -5), (x * page.width + random.normal(0, 2), page.height + 5), thick, True)
 
 
 DASHES = Strokes((np.array([(-0.2, -0.4), (0.15, -0.42)], np.float32),))
