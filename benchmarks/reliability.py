@@ -155,7 +155,8 @@ def killed(work: Callable[[Path, Path], None], n: int, chance: random.Random, fo
     longest, wanted = time.perf_counter() - begun, digest(folder / "whole")
     kills = finished = equal = went_on = 0
     while kills < n or any(kept.rglob("*.npz")):
-        went_on += any(kept.rglob("*.npz"))
+        resumed = any(kept.rglob("*.npz"))
+        went_on += resumed
         begun, process = time.perf_counter(), context.Process(target=work, args=(kept, result))
         process.start()
         process.join(chance.uniform(0, longest) if kills < n else None)
@@ -164,7 +165,8 @@ def killed(work: Callable[[Path, Path], None], n: int, chance: random.Random, fo
             process.join()
             kills += 1
             continue
-        longest = min(longest, time.perf_counter() - begun)  # a machine may have become less busy
+        if not resumed:
+            longest = min(longest, time.perf_counter() - begun)  # a machine may have become less busy
         finished += 1
         equal += process.exitcode == 0 and digest(result) == wanted
         print(f"{kills} killed, {went_on} went on, {equal} of {finished} ended the same", flush=True)
