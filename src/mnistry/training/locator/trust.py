@@ -15,16 +15,18 @@ from mnistry.training.locator.crops import labelled
 
 Floats = NDArray[np.float32]
 
+CAUTION = 1.0  # less odds that something stands somewhere than are most probable: more validation scenes are read whole
+
 
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
-    """The trust that makes the true answers to what `reader` finds in these scenes most probable."""
+    """The trust that makes the true answers to what `reader` finds in these scenes most probable, but for CAUTION."""
     heard, labels = answers(reader, scenes)
     features = stands_logits(heard.context, heard.sure, heard.verified)
-    stands = _logistic(features, labels != NOTHING)
+    bias, *weights = _logistic(features, labels != NOTHING)
     there, digits = np.flatnonzero(labels != NOTHING), np.flatnonzero(labels < SIGN)
     digit = _logistic([one[there] for one in digit_logits(heard)], labels[there] < SIGN)
     exponents = _exponents(label_logits(heard)[digits], labels[digits])
-    return replace(Trust(), stands=stands, digit=digit, labels=exponents)
+    return replace(Trust(), stands=(bias - CAUTION, *weights), digit=digit, labels=exponents)
 
 
 def answers(reader: LearnedReader, scenes: Iterable[SceneLike]) -> tuple[Opinions, NDArray[np.int64]]:
