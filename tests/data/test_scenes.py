@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnistry.data.drawing import grounds
-from mnistry.data.drawing.clutter import HELD_BACK_FONTS, HELD_BACK_PENS, TRAINING_FONTS, TRAINING_PENS
+from mnistry.data.drawing.clutter import HELD_BACK_FONTS, HELD_BACK_PENS, TRAINING_FONTS, TRAINING_PENS, character
 from mnistry.data.drawing.marks import Pen, Strokes, draw, field, thinned
 from mnistry.data.drawing.page import Page, readable
 from mnistry.data.drawing.styles import styled_hands
@@ -99,6 +99,16 @@ def test_scenes_of_no_digits_have_no_answers(maker: SceneMaker) -> None:
             scene = maker.scene(random, kind=kind)
             assert not len(scene.labels)
             assert not scene.owner.any()
+
+
+def test_no_two_characters_of_nobodys_alphabets_are_alike_nor_as_simple_as_a_digit() -> None:
+    made = [character(np.random.default_rng(seed)).ways for seed in range(60)]
+    lengths = [sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in lines) for lines in made]
+    assert len({lines[0].tobytes() for lines in made}) == 60
+    assert np.median(lengths) > 2.5  # times their height: a 1 has one, an 8 less than three
+    assert all(
+        (line == again).all() for line, again in zip(made[3], character(np.random.default_rng(3)).ways, strict=True)
+    )
 
 
 def test_an_unknown_kind_is_a_mistake(maker: SceneMaker) -> None:

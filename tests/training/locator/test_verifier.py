@@ -18,6 +18,7 @@ from mnistry.reading.recognizer import bundled
 from mnistry.reading.verifier import Verifier
 from mnistry.reading.views import view
 from mnistry.settings import MnistryError, Settings
+from mnistry.training.locator import trust
 from mnistry.training.locator.crops import Cropper, labelled, standardised
 from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
 from mnistry.training.locator.run import CandidateScenes, LocatorRun, train_all
@@ -50,6 +51,23 @@ def test_a_thin_1_that_is_a_pixel_off_is_a_1():
     labels, known = labelled(np.array([(21, 10, 26, 40)], np.float32), scene(boxes=[(20, 10, 3, 30)]))
     assert known.all()
     assert labels.tolist() == [3]
+
+
+def test_the_trust_is_the_most_probable_but_for_some_caution(monkeypatch: pytest.MonkeyPatch):
+    random, labels = np.random.default_rng(0), np.repeat([3, SIGN, NOTHING], 40)
+    verified = np.full((120, 13), 0.02, np.float32)
+    verified[np.arange(120), random.permutation(labels)] = 0.7
+    heard = Opinions(
+        random.random((120, 3), np.float32), random.random(120, np.float32),
+        random.dirichlet(np.ones(11), 120).astype(np.float32), verified,
+        random.dirichlet(np.ones(10), 120).astype(np.float32), random.random(120, np.float32),
+    )  # fmt: skip
+    monkeypatch.setattr(trust, "answers", lambda *_: (heard, labels))
+    careful = trust.fit_trust(None, [])
+    monkeypatch.setattr(trust, "CAUTION", 0.0)
+    likely = trust.fit_trust(None, [])
+    assert careful.stands[0] == pytest.approx(likely.stands[0] - 1)
+    assert careful.stands[1:] == likely.stands[1:]
 
 
 def test_crops_show_the_box_in_the_middle_and_what_is_around_it():

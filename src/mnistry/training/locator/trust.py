@@ -15,7 +15,7 @@ from mnistry.training.locator.crops import labelled
 
 Floats = NDArray[np.float32]
 
-CAUTION = 1.0  # less odds that something stands somewhere than are most probable: more validation scenes are read whole
+CAUTION = 1.0  # taken off the logit that something stands somewhere: so more validation scenes are read whole
 
 
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
