@@ -27,13 +27,14 @@ ORDER = [
     "pipeline",
     "notebook",
     "cli",
+    "__main__",
 ]
 ABOVE = {"data", "models", "training", "reports"}
 MOST_LINES = 400  # of a module
 MOST_MODULES = 12  # of a folder
 # Lines of Python in a folder, as it is: raised for a new capability only.
 BUDGET = {
-    "cli": 1434, "data": 2041, "data/drawing": 2299, "imaging": 319, "models": 1772, "models/locator": 343,
+    "cli": 1434, "data": 2053, "data/drawing": 2299, "imaging": 319, "models": 1812, "models/locator": 343,
     "reading": 1667, "reports": 1701, "training": 2275, "training/locator": 850, "training/search": 1018, "web": 2117,
     "web/site": 220,
 }  # fmt: skip
@@ -132,7 +133,7 @@ def test_reading_never_sees_training():
     assert {floor(module) for module in seen} == {"settings", "imaging", "reading"}
 
 
-@pytest.mark.parametrize("name", ["mnistry", "mnistry.cli", "mnistry.cli.main"])
+@pytest.mark.parametrize("name", ["mnistry", "mnistry.__main__", "mnistry.cli", "mnistry.cli.main"])
 def test_nothing_heavy_is_loaded_at_the_start(name: str):
     code = f"import sys, {name}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

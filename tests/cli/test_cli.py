@@ -24,7 +24,7 @@ DIGITS = ("--dataset", "digits")
 
 def process(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mnistry.cli", *map(str, arguments)],
+        [sys.executable, "-m", "mnistry", *map(str, arguments)],
         capture_output=True, text=True, env=os.environ | environ, timeout=LONG,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Outliers: pictures of what is no digit, in MNIST form, for a model to learn to refuse (outlier exposure).
 
-Everything is drawn here: printed letters bent like a hand's, a random pen's strokes, and the training digits in pieces.
+Everything is drawn here: printed letters bent like a hand's, letters of alphabets that nobody has, a random pen's
+strokes, and the training digits in pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistry.data.drawing.clutter import character
 from mnistry.data.handwriting_styles import tight
 from mnistry.data.letters import COMMON, directions, letters, printed, thinned
 from mnistry.imaging.normalization import normalize
@@ -55,9 +57,10 @@ def pairs(n: int, digits: Images, labels: Labels, generator: Generator) -> Image
 
 def _drawn(n: int, digits: Images, labels: Labels, generator: Generator) -> Images:
     kinds: Sequence[tuple[float, Callable[[], Ink]]] = (
-        (0.37, lambda: _letter(generator)),
+        (0.27, lambda: _letter(generator)),
+        (0.2, lambda: _character(generator)),
         (0.07, lambda: _word(generator)),
-        (0.28, lambda: _doodle(generator)),
+        (0.18, lambda: _doodle(generator)),
         (0.09, lambda: _half(digits, labels, generator)),
         (0.07, lambda: _turned(digits, labels, generator)),
         (0.06, lambda: _few_marks(generator)),
@@ -71,6 +74,15 @@ def _letter(generator: Generator) -> Ink:
     """A letter or a sign, printed or thinned to a pen stroke, and bent like handwriting."""
     text = str(generator.choice(letters())) if generator.random() < 0.5 else str(generator.choice(list(COMMON)))
     return _bent(_with_pen(printed(text, generator), generator), generator)
+
+
+def _character(generator: Generator) -> Ink:
+    """A letter of an alphabet that nobody has."""
+    canvas = np.zeros((CANVAS, CANVAS), np.uint8)
+    pen = int(generator.integers(2, 8))
+    for way in character(generator).ways:
+        _stroke(canvas, CANVAS * np.array([0.5, 0.83]) + CANVAS * 0.66 * way, pen)
+    return canvas
 
 
 def _word(generator: Generator) -> Ink:

@@ -47,6 +47,33 @@ def deep_network(width: int) -> Any:
     return _model("deep", images, x)
 
 
+def strided_network(width: int) -> Any:
+    """Five convolutions without pooling, the first of which takes every second place, then one dense layer."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width, size=5, strides=2)  # 12
+    x = _convolution(x, 2 * width)  # 10
+    x = _convolution(x, 3 * width)  # 8
+    x = _convolution(x, 3 * width)  # 6
+    x = _convolution(x, 4 * width, size=6)  # 1
+    x = layers.Flatten()(x)  # (n, 4 * width)
+    x = layers.Dropout(0.4)(x)
+    return _model("strided", images, x)
+
+
+def kernels_network(width: int) -> Any:
+    """Four convolutions with large kernels, 7x7, 5x5, 5x5 and 3x3, and one pooling, then one dense layer."""
+    layers = load_keras().layers
+    images, x = _pixels()
+    x = _convolution(x, width, size=7, pool=True)  # 11
+    x = _convolution(x, 2 * width, size=5)  # 7
+    x = _convolution(x, 3 * width, size=5)  # 3
+    x = _convolution(x, 4 * width)  # 1
+    x = layers.Flatten()(x)  # (n, 4 * width)
+    x = layers.Dropout(0.4)(x)
+    return _model("kernels", images, x)
+
+
 def reader_network(width: int) -> Any:
     """The deep network with a second output, `digit` (n, 1): the probability that the image is a digit at all.
 
@@ -105,10 +132,12 @@ def _pixels() -> tuple[Any, Any]:
     return images, keras.layers.Reshape((28, 28, 1))(x)
 
 
-def _convolution(x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False) -> Any:
+def _convolution(
+    x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False, strides: int = 1
+) -> Any:
     """Convolution, pooling if `pool`, batch norm, ReLU; pooling first quarters the work of the layers after it."""
     layers = load_keras().layers
-    x = layers.Conv2D(filters, size, padding=padding, use_bias=False)(x)
+    x = layers.Conv2D(filters, size, strides, padding, use_bias=False)(x)
     if pool:
         x = layers.MaxPooling2D()(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
