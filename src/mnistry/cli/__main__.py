@@ -6,7 +6,7 @@ import os
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))
 
-from mnistry.cli.main import run
+from mnistry.cli.main import run as run
 
 if __name__ == "__main__":
     run()
