@@ -69,7 +69,8 @@ def test_models_lists_the_recipes(command):
     assert code == 0
     assert [recipe["name"] for recipe in table] == [
         "logistic", "knn", "forest", "boosting", "pca-svm", "svm",
-        "dense", "cnn", "fast", "small", "deep", "best", "ensemble", "student", "reader",
+        "dense", "cnn", "fast", "small", "deep", "wide", "strided", "kernels", "ensemble", "student",
+        "best", "reader",
     ]  # fmt: skip
     assert all({"name", "summary", "family", "parameters"} <= set(recipe) for recipe in table)
     assert "101,770" in command("models")[1]

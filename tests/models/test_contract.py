@@ -40,9 +40,12 @@ LARGE = (
     "fast",
     "small",
     "deep",
-    "best",
+    "wide",
+    "strided",
+    "kernels",
     "ensemble",
     "student",
+    "best",
     "reader",
 )  # minutes of `make test-all`
 
