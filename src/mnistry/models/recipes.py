@@ -212,7 +212,7 @@ RECIPES = {
         ),
         _neural_recipe(
             "wide", "the deep network, wider and longer, for the ensemble", 394_922, "deep_network",
-            BOLD | {"width": 32, "epochs": 60}, seeds=2, space=INK_SPACE,
+            BOLD | {"width": 32, "epochs": 60}, seeds=5, space=INK_SPACE,
         ),
         _neural_recipe(
             "strided", "five convolutions without pooling, for the ensemble", 602_794, "strided_network",
@@ -230,10 +230,10 @@ RECIPES = {
         ),
         _neural_recipe(
             "student", "the deep network, narrow, taught by the ensemble", 99_674, "deep_network",
-            TAUGHT | {"width": 16}, seeds=5, space=TAUGHT_SPACE,
+            TAUGHT | {"width": 16}, seeds=3, space=TAUGHT_SPACE,
         ),
         _neural_recipe(
-            "best", "the same, wider", 394_922, "deep_network", TAUGHT | {"width": 32}, seeds=5, space=TAUGHT_SPACE
+            "best", "the same, wider", 394_922, "deep_network", TAUGHT | {"width": 32}, seeds=1, space=TAUGHT_SPACE
         ),
         _neural_recipe(
             "reader", "the deep network that knows what is no digit, for people's pictures", 289_691, "reader_network",
