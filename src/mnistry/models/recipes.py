@@ -233,7 +233,8 @@ RECIPES = {
             TAUGHT | {"width": 16}, seeds=3, space=TAUGHT_SPACE,
         ),
         _neural_recipe(
-            "best", "the same, wider", 394_922, "deep_network", TAUGHT | {"width": 32}, seeds=1, space=TAUGHT_SPACE
+            "best", "the deep network, wide, taught by the ensemble", 394_922, "deep_network",
+            TAUGHT | {"width": 32}, seeds=1, space=TAUGHT_SPACE,
         ),
         _neural_recipe(
             "reader", "the deep network that knows what is no digit, for people's pictures", 289_691, "reader_network",
