@@ -98,7 +98,7 @@ def test_the_teacher_says_what_it_sees_in_the_very_same_picture(few_digits, dens
 @pytest.mark.slow
 def test_a_student_learns_from_a_teacher_alone(few_digits, dense_run: Run):
     images, labels = few_digits
-    student = build("student", epochs=8, teacher=str(dense_run.model), views=2)
+    student = build("student", epochs=24, teacher=str(dense_run.model), views=2)
     wrong = np.roll(labels, 30)  # every label is wrong: what it knows, it knows from its teacher
     assert student.fit(images, wrong).score(images, labels) > 0.9
 
