@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from mnistry.data import outliers as module
+from mnistry.data.drawing.clutter import character
 from mnistry.data.letters import COMMON, LIKE_DIGITS, directions, letters
 from mnistry.data.outliers import outliers, pairs
 from mnistry.imaging.normalization import normalize
@@ -74,3 +76,10 @@ def test_pairs_are_wider_than_their_digits_and_many_have_a_1(few_digits):
     images, labels = few_digits
     no_ones = labels != 1
     assert len(pairs(20, images[no_ones], labels[no_ones], np.random.default_rng(0))) == 20
+
+
+def test_letters_of_alphabets_that_nobody_has_are_among_them(few_digits, monkeypatch):
+    made = []
+    monkeypatch.setattr(module, "character", lambda generator: made.append(1) or character(generator))
+    outliers(100, *few_digits, np.random.default_rng(0))
+    assert len(made) > 8
