@@ -4,6 +4,7 @@ import time
 from dataclasses import fields
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -36,6 +37,18 @@ def test_every_kind_makes_legal_scenes_at_any_size(maker: SceneMaker, kind: str,
     random = np.random.default_rng(1)
     for _ in range(6):
         check(maker.scene(random, *size, kind=kind), size)
+
+
+def test_a_pad_is_even_and_has_many_ones(maker: SceneMaker) -> None:
+    random = np.random.default_rng(4)
+    scenes = [maker.scene(random, kind="pad") for _ in range(60)]
+    labels = np.concatenate([scene.labels for scene in scenes])
+    assert 0.2 < (labels == 1).mean() < 0.6
+    for scene in scenes:
+        clean = scene.image[cv2.dilate((scene.owner > 0).astype(np.uint8), np.ones((7, 7))) == 0]
+        if not len(scene.ignore) + len(scene.signs):
+            paper = np.median(clean, axis=0)
+            assert (clean == paper).all(axis=1).mean() > 0.98  # no ground, line, light or grain
 
 
 def check(scene: Scene, size: tuple[int, int]) -> None:

@@ -32,7 +32,7 @@ __all__ = ["KINDS", "Scene", "SceneMaker"]
 
 KINDS: dict[str, float] = {  # name: weight in training
     "row": 0.2, "rows": 0.09, "amount": 0.13, "form": 0.1, "single": 0.14, "cropped": 0.07, "mnist": 0.05,
-    "mixed": 0.09, "scattered": 0.04, "clutter": 0.17, "huge": 0.02, "empty": 0.06,
+    "pad": 0.04, "mixed": 0.09, "scattered": 0.04, "clutter": 0.17, "huge": 0.02, "empty": 0.06,
 }  # fmt: skip
 ENLARGED = 0.07  # share of the scenes that are drawn small and enlarged with jagged or soft edges
 STRIPS = 0.3  # share of the rows and amounts that are a picture as low as a row is
@@ -128,6 +128,10 @@ class SceneMaker:
         size = layouts.size_for(kind, height, random)
         look = self._look(random, size)
         layouts.LAYOUTS[kind](page, look, random)
+        if kind == "pad":
+            paper, ink = grounds.colours(random) if random.random() < 0.5 else grounds.black_on_white(random)
+            even = np.tile(paper, (height, width, 1))
+            return readable(page.scene(page.coloured(even, ink, ink, 1.0)))
         return self._seen(page, look, kind, random)
 
     def _seen(self, page: Page, look: Look, kind: str, random: Generator) -> Scene:

@@ -361,6 +361,12 @@ def colours(random: Generator) -> tuple[Colour, Colour]:
     return np.asarray(paper_colour, np.float32).clip(0, 255), np.asarray(ink, np.float32).clip(0, 255)
 
 
+def black_on_white(random: Generator) -> tuple[Colour, Colour]:
+    """Of paper and of ink on a screen, or of ink and of paper."""
+    paper, ink = np.full(3, 255, np.float32), np.full(3, random.uniform(0, 60), np.float32)
+    return (paper, ink) if random.random() < 0.8 else (ink, paper)
+
+
 def _two(random: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
     """Any two colours that a person tells apart, some of them equally bright."""
     while True:

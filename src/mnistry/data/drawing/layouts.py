@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from mnistry.data.drawing.forms import Grid, form
-from mnistry.data.drawing.marks import Generator, Strokes, Tile, draw
+from mnistry.data.drawing.marks import Generator, Pen, Strokes, Tile, draw
 from mnistry.data.drawing.page import Page
 from mnistry.data.drawing.writing import LARGEST, SMALLEST, Look, size_between, some_labels
 
@@ -123,6 +123,23 @@ def _frame_ends(page: Page, size: float, random: Generator) -> tuple[tuple[float
     return (-5, y), (page.width + 5, y + random.normal(0, 0.02) * size)
 
 
+def _pad(page: Page, look: Look, random: Generator) -> None:
+    """A number drawn on a screen with one even pen, every other time with many 1s: no stroke there is a ruled line."""
+    size = look.writing.size
+    writing = replace(
+        look.writing, pen=Pen(max(1.0, size * random.uniform(0.02, 0.16))),
+        gap=random.uniform(0, 0.7), angle=random.normal(0, 0.03), marks=0.0, links=0.0,
+    )  # fmt: skip
+    fits = max(1, int(page.width / (size * (0.5 + writing.gap))))
+    labels = look.labels(int(random.integers(1, min(6, fits) + 1)), random)
+    if random.random() < 0.5:
+        labels = [1 if random.random() < 0.5 else label for label in labels]
+    long = len(labels) * size * (0.5 + writing.gap)
+    x = max(page.width - long, 0) * random.uniform(0, 1)
+    y = size + max(page.height - size, 0) * random.uniform(0, 1)
+    writing.row(page, labels, x, y, 0, random, look.clutter)
+
+
 def _mixed(page: Page, look: Look, random: Generator) -> None:
     """Digits among letters, words and doodles."""
     writing, size = look.writing, look.writing.size
@@ -229,5 +246,5 @@ def _rule(page: Page, left: float, right: float, y: float, size: float, random: 
 
 LAYOUTS: dict[str, Layout] = {
     "row": _row, "rows": _rows, "amount": _amount, "form": form, "single": _single, "cropped": _single,
-    "mixed": _mixed, "scattered": _scattered, "clutter": _clutter, "huge": _huge, "empty": _empty,
+    "pad": _pad, "mixed": _mixed, "scattered": _scattered, "clutter": _clutter, "huge": _huge, "empty": _empty,
 }  # fmt: skip

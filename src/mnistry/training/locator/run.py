@@ -23,7 +23,7 @@ from mnistry.training.locator.trust import fit_trust
 
 KINDS = {  # weights of the kinds of scenes for the verifier: more of what stands alone
     "row": 0.17, "rows": 0.06, "amount": 0.15, "form": 0.06, "single": 0.2, "cropped": 0.13, "mnist": 0.06,
-    "mixed": 0.07, "scattered": 0.03, "clutter": 0.16, "huge": 0.02, "empty": 0.05,
+    "pad": 0.08, "mixed": 0.07, "scattered": 0.03, "clutter": 0.16, "huge": 0.02, "empty": 0.05,
 }  # fmt: skip
 FITTED_KINDS = {  # for the trust: as people's pictures are, which seldom hold nothing; MNIST's writers are known to all
     "row": 0.2, "rows": 0.08, "amount": 0.2, "form": 0.09, "single": 0.2, "cropped": 0.1, "mixed": 0.05,
