@@ -230,11 +230,11 @@ RECIPES = {
         ),
         _neural_recipe(
             "student", "the deep network, narrow, taught by the ensemble", 99_674, "deep_network",
-            TAUGHT | {"width": 16}, seeds=3, space=TAUGHT_SPACE,
+            TAUGHT | {"width": 16}, seeds=5, space=TAUGHT_SPACE,
         ),
         _neural_recipe(
             "best", "the deep network, wide, taught by the ensemble", 394_922, "deep_network",
-            TAUGHT | {"width": 32}, seeds=2, space=TAUGHT_SPACE,
+            TAUGHT | {"width": 32}, seeds=5, space=TAUGHT_SPACE,
         ),
         _neural_recipe(
             "reader", "the deep network that knows what is no digit, for people's pictures", 289_691, "reader_network",
