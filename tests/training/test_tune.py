@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial
 from conftest import LONG
 from mnistry.models.backend import Checkpoint
 from mnistry.models.recipes import RECIPES, find_recipe
-from mnistry.models.search_space import Choice, Range
+from mnistry.models.setting import Choice, Range
 from mnistry.reports.study_page import write_study_report
 from mnistry.settings import MnistryError, Settings
 from mnistry.training.processes import THREADS

@@ -27,14 +27,17 @@ def cnn_network(width: int) -> Any:
 
 
 def fast_network(width: int) -> Any:
-    """Three convolutions over the inner 24x24 pixels; batch norm on the logits keeps one epoch from being too sure."""
+    """Three convolutions over the inner 24x24 pixels; batch norm on the logits keeps one epoch from being too sure.
+
+    The other batch norms have no scale of their own: the weights after them have one.
+    """
     layers = load_keras().layers
     images, x = _pixels()
     x = layers.Cropping2D(2)(x)  # 24: the border has hardly any ink
-    x = _convolution(x, width, size=5, pool=True)  # 10
-    x = _convolution(x, 2 * width, pool=True)  # 4
-    x = _convolution(x, 4 * width)  # 2
-    x = layers.Flatten()(x)  # (n, 16 * width)
+    x = _convolution(x, width, size=5, pool=True, scale=False)  # 10
+    x = _convolution(x, 5 * width // 2, pool=True, scale=False)  # 4
+    x = _convolution(x, 5 * width, padding="same", scale=False)  # 4
+    x = layers.Flatten()(x)  # (n, 80 * width)
     x = layers.Dense(10, use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
     proba = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
@@ -133,14 +136,15 @@ def _pixels() -> tuple[Any, Any]:
 
 
 def _convolution(
-    x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False, strides: int = 1
-) -> Any:
+    x: Any, filters: int, size: int = 3, padding: str = "valid", pool: bool = False, strides: int = 1,
+    scale: bool = True,
+) -> Any:  # fmt: skip
     """Convolution, pooling if `pool`, batch norm, ReLU; pooling first quarters the work of the layers after it."""
     layers = load_keras().layers
     x = layers.Conv2D(filters, size, strides, padding, use_bias=False)(x)
     if pool:
         x = layers.MaxPooling2D()(x)
-    x = layers.BatchNormalization(momentum=0.9)(x)
+    x = layers.BatchNormalization(momentum=0.9, scale=scale)(x)
     return layers.ReLU()(x)
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from mnistry.data.handwriting_styles import european, with_neighbours
 from mnistry.models.backend import Checkpoint, enough_memory, keeper, load_keras, precision, seeded
 from mnistry.models.base import DigitClassifier, Images, InputError, Labels, Pair, Progress, check_images, check_labels
 from mnistry.models.batches import Digits, Distilled, Mixed, divergence
+from mnistry.models.muon import muon
 from mnistry.models.neural_settings import NEURAL, NeuralSettings
 from mnistry.settings import MnistryError
 
@@ -77,7 +79,7 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
                 _settle_batch_norm(keras, self.model_, data)
             if self.outliers:
                 _expect_digits(self.model_, max(1, round(self.outliers * self.batch_size)) / self.batch_size)
-            if self.bfloat16 or self.ema:  # on JAX the mean of the weights lives in the optimizer's own memory
+            if self.bfloat16 or self.ema or self.optimizer == "muon":  # JAX keeps the mean of the weights in it
                 trained, self.model_ = self.model_, self._build()  # in float32, without an optimizer
                 self.model_.set_weights(trained.get_weights())
         self.classes_ = np.arange(10)
@@ -158,8 +160,9 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
         two = len(self.model_.outputs) == 2
         if self.teacher and not two:
             loss = divergence(keras, self.temperature)
+        optimizer = partial(muon, keras) if self.optimizer == "muon" else keras.optimizers.Adam
         self.model_.compile(
-            keras.optimizers.Adam(rate, beta_2=self.beta_2, weight_decay=self.weight_decay or None, **mean),
+            optimizer(rate, beta_2=self.beta_2, weight_decay=self.weight_decay or None, **mean),
             [loss, "binary_crossentropy"] if two else loss,
             weighted_metrics=[["accuracy"], []] if two else ["accuracy"],
             steps_per_execution=1 if keras.backend.backend() == "torch" else STEPS,  # PyTorch's takes no other

@@ -28,7 +28,8 @@ class NeuralSettings:
     width: int = _setting(24, "filters of the first convolution, or units of the dense layer", Interval(1, 10**6))
     epochs: int = _setting(8, "times through the training digits", Interval(1, 10**6))
     batch_size: int = _setting(128, "digits in one step", Interval(1, 10**9))
-    learning_rate: float = _setting(0.01, "the highest learning rate of Adam", Interval(0, above=True))
+    optimizer: str = _setting("adam", "how weights are changed; muon is for one epoch", ("adam", "muon"))
+    learning_rate: float = _setting(0.01, "the highest learning rate of the optimizer", Interval(0, above=True))
     schedule: str = _setting("cosine", "cosine raises the learning rate and lowers it to 0", ("constant", "cosine"))
     warm_up: float = _setting(
         0.2, "share of the steps in which it rises", BELOW_1, when=lambda s: s["schedule"] == "cosine"

@@ -22,7 +22,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from mnistry.models.recipes import Recipe
-from mnistry.models.search_space import Choice, Domain
+from mnistry.models.setting import Choice, Domain
 from mnistry.settings import MnistryError, Settings
 
 KEY = "mnistry"  # the study's attribute that holds what it searches
