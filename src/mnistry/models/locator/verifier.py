@@ -24,10 +24,16 @@ def verifier_network() -> Any:
     near = keras.Input((SIDE, SIDE, 3), name="near")
     far = keras.Input((SIDE, SIDE, 3), name="far")
     x = block(near, 24)
-    x = residual(block(x, 48, strides=2), 48)
-    x = residual(residual(block(x, 72, strides=2), 72), 72)
+    x = _residuals(block(x, 48, strides=2), 48, 2)
+    x = _residuals(block(x, 72, strides=2), 72, 4)
     y = block(far, 24, size=4, strides=2)
-    y = residual(block(block(y, 40, strides=2), 40), 40)
-    z = residual(block(layers.Concatenate()([x, y]), 80, strides=2), 80)
+    y = _residuals(block(block(y, 40, strides=2), 40), 40, 2)
+    z = _residuals(block(layers.Concatenate()([x, y]), 80, strides=2), 80, 3)
     logits = layers.Conv2D(CLASSES, SIDE // 8, dtype="float32", name="classes")(z)
     return keras.Model([near, far], logits, name="verifier")
+
+
+def _residuals(x: Any, filters: int, many: int) -> Any:
+    for _ in range(many):
+        x = residual(x, filters)
+    return x

@@ -15,7 +15,7 @@ from mnistry.training.locator.crops import labelled
 
 Floats = NDArray[np.float32]
 
-CAUTION = 1.0  # taken off the logit that something stands somewhere: so more validation scenes are read whole
+CAUTION = 0.5  # taken off the logit that something stands somewhere: so more validation scenes are read whole
 
 
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
