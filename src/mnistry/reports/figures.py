@@ -276,10 +276,12 @@ def _name_points(figure: Figure, axes: Axes, x: Sequence[float], y: Sequence[flo
             sum(_overlap(box, other) for other in taken) + 1000 * (box[0] < frame.x0 or box[2] > frame.x1 + 12)
             for box in boxes
         ]
-        left, bottom, *_ = best = boxes[int(np.argmin(costs))]
+        place = int(np.argmin(costs))
+        left, bottom, *_ = best = boxes[place]
         taken.append(best)
+        line = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "shrinkA": 0, "shrinkB": 3} if place >= 8 else None  # far
         axes.annotate(name, point, (left - px, bottom + height / 2 - py), textcoords="offset points", va="center",
-                      fontsize=8, color=TEXT, annotation_clip=False)  # fmt: skip
+                      fontsize=8, color=TEXT, annotation_clip=False, arrowprops=line)  # fmt: skip
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
