@@ -42,6 +42,13 @@ def test_both_axes_of_accuracy_against_another_figure_have_labels(parameters, ac
     assert len(labels(axes.yaxis)) >= 2
 
 
+def test_a_name_that_stands_apart_from_its_point_has_a_line_to_it():
+    rows = [row("a-recipe", 0.99 + 0.0001 * k, 1000 + k) for k in range(12)]
+    crowded = figures.accuracy_against([*rows, row("far", 0.5, 10**6)], "parameters", "parameters").axes[0].texts
+    lines = {text.get_text(): text.arrow_patch is not None for text in crowded[:1] + crowded[-2:]}
+    assert lines == {"a-recipe": True, "far": False}
+
+
 @pytest.mark.parametrize("values", [(0.001, 10.0), (0.0008, 0.0011), (2e-7, 3e-3), (20, 200)])
 def test_a_logarithmic_slice_keeps_its_labels(values):
     (axes,) = figures.slices("learning_rate", values, [0.9, 0.95], log=True).axes

@@ -79,8 +79,8 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
                 _settle_batch_norm(keras, self.model_, data)
             if self.outliers:
                 _expect_digits(self.model_, max(1, round(self.outliers * self.batch_size)) / self.batch_size)
-            if self.bfloat16 or self.ema or self.optimizer == "muon":  # JAX keeps the mean of the weights in it
-                trained, self.model_ = self.model_, self._build()  # in float32, without an optimizer
+            if self.bfloat16 or self.ema or self.optimizer == "muon":  # JAX keeps the mean of the weights in it, and
+                trained, self.model_ = self.model_, self._build()  # Keras alone cannot load Muon: float32, without it
                 self.model_.set_weights(trained.get_weights())
         self.classes_ = np.arange(10)
         return self
