@@ -279,7 +279,8 @@ def _name_points(figure: Figure, axes: Axes, x: Sequence[float], y: Sequence[flo
         place = int(np.argmin(costs))
         left, bottom, *_ = best = boxes[place]
         taken.append(best)
-        line = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "shrinkA": 0, "shrinkB": 3} if place >= len(places) / 3 else None
+        far = place >= len(places) / 3
+        line = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "shrinkA": 0, "shrinkB": 3} if far else None
         axes.annotate(name, point, (left - px, bottom + height / 2 - py), textcoords="offset points", va="center",
                       fontsize=8, color=TEXT, annotation_clip=False, arrowprops=line)  # fmt: skip
 
