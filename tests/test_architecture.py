@@ -35,7 +35,7 @@ MOST_MODULES = 12  # of a folder
 # Lines of Python in a folder, as it is: raised for a new capability only.
 BUDGET = {
     "cli": 1434, "data": 2057, "data/drawing": 2322, "imaging": 319, "models": 1860, "models/locator": 349,
-    "reading": 1667, "reports": 1704, "training": 2275, "training/locator": 858, "training/search": 1018, "web": 2117,
+    "reading": 1667, "reports": 1704, "training": 2275, "training/locator": 904, "training/search": 1018, "web": 2117,
     "web/site": 220,
 }  # fmt: skip
 HEAVY = [

@@ -1,5 +1,6 @@
 """The verifier: what it learns from, its ONNX file, and what its answers count."""
 
+import json
 import subprocess
 import sys
 import time
@@ -83,6 +84,22 @@ def test_crops_show_the_box_in_the_middle_and_what_is_around_it():
     assert np.allclose(far[0, 1, :8], 200 / 255, atol=0.02)
 
 
+def test_half_of_a_target_is_what_the_teachers_say(mnist: Path):
+    made = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)).scene(np.random.default_rng(5), kind="row")
+    taught, untaught = (
+        Cropper(bundled("locator"), teachers).crops(made, np.random.default_rng(0))
+        for teachers in ([bundled("verifier")] * 2, [])
+    )
+    assert len(untaught.targets) > 0
+    assert set(untaught.targets.ravel()) == {0, 1}
+    said = 2 * taught.targets - untaught.targets
+    assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
+    assert 0 <= said.min() < said.max() <= 1 + 1e-6
+    right = (said.argmax(axis=1) == untaught.targets.argmax(axis=1)).mean()
+    assert right > 0.7  # a scene of which the bundled verifier knows most
+    assert np.array_equal(taught.near, untaught.near)
+
+
 def test_the_file_answers_as_the_keras_model(mnist: Path):
     network = verifier_network()
     generator = np.random.default_rng(0)
@@ -162,8 +179,16 @@ def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_pat
     ]
     assert {what for _, _, what in told} == {"locator", "verifier", "trust"}
     again = list[tuple[int, int, str]]()
-    train_all(LocatorRun(steps=4, verifier_steps=6), tmp_path, False, lambda *step: again.append(step))
+    (tmp_path / "teacher.onnx").write_bytes(bundled("verifier"))
+    taught = LocatorRun(steps=4, verifier_steps=6, teachers=(tmp_path / "teacher.onnx",))
+    train_all(taught, tmp_path, False, lambda *step: again.append(step))
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
+    kept = json.loads((tmp_path / "verifier.json").read_text("utf-8"))
+    assert kept["settings"]["teachers"] == [str(tmp_path / "teacher.onnx")]
+    begun = LocatorRun.changed({"start": str(tmp_path), "steps": "1", "verifier_steps": "1"}, 0)
+    train_all(begun, tmp_path / "begun", False)
+    with np.load(tmp_path / "verifier.npz") as old, np.load(tmp_path / "begun" / "verifier.npz") as new:
+        assert np.allclose(old["weight0"], new["weight0"], atol=2e-3)  # one step away, not begun anew
 
 
 FEED = """
@@ -203,12 +228,25 @@ def test_a_locator_that_finds_nothing_is_told(mnist: Path, tmp_path: Path, monke
 
 
 def test_wrong_settings_are_told():
-    with pytest.raises(MnistryError, match="has the settings strokes, writers, steps, verifier_steps, not width"):
+    with pytest.raises(MnistryError, match="has the settings strokes, writers, start, teachers, steps, "):
         LocatorRun.changed({"width": "3"}, 0)
     with pytest.raises(MnistryError, match="number of steps"):
         LocatorRun.changed({"steps": "many"}, 0)
     with pytest.raises(MnistryError, match="is not there"):
         LocatorRun.changed({"strokes": "nowhere.gz"}, 0)
+    with pytest.raises(MnistryError, match=r"nowhere.onnx is no teacher: expected the file of a verifier"):
+        LocatorRun.changed({"teachers": "nowhere.onnx"}, 0)
+    with pytest.raises(MnistryError, match=r"nowhere has no training: expected a folder with locator.npz"):
+        LocatorRun.changed({"start": "nowhere"}, 0)
+
+
+def test_a_teacher_is_a_verifier(tmp_path: Path):
+    for name in ("verifier", "reader"):
+        (tmp_path / f"{name}.onnx").write_bytes(bundled(name))
+    both = LocatorRun.changed({"teachers": f"{tmp_path}/verifier.onnx, {tmp_path}/verifier.onnx"}, 0)
+    assert both.teachers == (tmp_path / "verifier.onnx",) * 2
+    with pytest.raises(MnistryError, match=r"reader.onnx is no teacher"):
+        LocatorRun.changed({"teachers": f"{tmp_path}/verifier.onnx,{tmp_path}/reader.onnx"}, 0)
 
 
 def test_some_scenes_are_larger(mnist: Path):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry.models.locator.targets import SceneLike
-from mnistry.models.locator.verifier import MARK, NOTHING, SIGN, SPREAD
+from mnistry.models.locator.verifier import CLASSES, MARK, NOTHING, SIGN, SPREAD
 from mnistry.reading.locate import BEST, Locator, agreed, overlaps
+from mnistry.reading.verifier import Verifier
 from mnistry.reading.views import View, scales, view
 from mnistry.training.locator.onnx import crops_onnx
 
@@ -20,24 +21,29 @@ LARGER = 0.06  # share of the scenes that are made larger, as a photograph's dig
 MOST = 12  # candidates of one scene, so that a page full of digits counts no more than another
 RIGHT, WRONG = 0.6, 0.4  # overlap from which on a candidate is what stands there; below which it is not
 IGNORED = 0.3  # share of a candidate that may lie on what nobody can name
+TAUGHT = 0.5  # of a target is the teachers' answer, where there are any; the rest is the label
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Candidates: `near` and `far` uint8 (n, 32, 32, 3), what the verifier sees of them; `labels` int64 (n,)."""
+    """Candidates: `near` and `far` uint8 (n, 32, 32, 3), what the verifier sees of them; `targets` float32 (n, 13)."""
 
     near: NDArray[np.uint8]
     far: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    targets: Floats
 
 
 class Cropper:
-    """Finds the candidates of scenes with a locator, and cuts them out as the verifier will."""
+    """Finds the candidates of scenes with a locator, and cuts them out as the verifier will.
 
-    def __init__(self, locator: bytes) -> None:
-        self.locator = Locator(locator)
+    With `teachers`, verifiers' files, half of a target is the mean of what they say (Hinton et al. 2015, "Distilling
+    the knowledge in a neural network").
+    """
+
+    def __init__(self, locator: bytes, teachers: Sequence[bytes] = ()) -> None:
+        self.locator, self.teachers = Locator(locator), [Verifier(teacher) for teacher in teachers]
 
     def crops(self, scene: SceneLike, random: np.random.Generator) -> Crops:
         """Some candidates of one scene that can be named."""
@@ -47,11 +53,18 @@ class Cropper:
         boxes = agreed(seen).boxes
         labels, known = labelled(boxes, scene)
         chosen = random.permutation(np.flatnonzero(known))[:MOST]
-        boxes, labels = boxes[chosen], labels[chosen]
+        boxes, targets = boxes[chosen], np.eye(CLASSES, dtype=np.float32)[labels[chosen]]
         octaves = np.abs(np.log2(np.outer((boxes[:, 2:] - boxes[:, :2]).max(axis=1), sizes) / BEST))
         best = octaves.argmin(axis=1)
-        parts = [Crops(*self._cut(view(picture, sizes[k]), boxes[best == k]), labels[best == k]) for k in set(best)]
-        return joined(parts)
+        looks = {k: view(picture, sizes[k]) for k in set(best)}
+        return joined([self._seen(looks[k], boxes[best == k], targets[best == k]) for k in looks])
+
+    def _seen(self, look: View, boxes: Floats, targets: Floats) -> Crops:
+        if self.teachers:
+            here = np.zeros(len(boxes), np.intp)
+            said = np.mean([teacher.answers([look], boxes, here) for teacher in self.teachers], axis=0)
+            targets = (1 - TAUGHT) * targets + TAUGHT * said
+        return Crops(*self._cut(look, boxes), targets)
 
     def _cut(self, look: View, boxes: Floats) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         places = look.to_view(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
@@ -101,7 +114,7 @@ def joined(parts: Sequence[Crops]) -> Crops:
     return Crops(
         np.concatenate([none, *(part.near for part in parts)]),
         np.concatenate([none, *(part.far for part in parts)]),
-        np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)]),
+        np.concatenate([np.zeros((0, CLASSES), np.float32), *(part.targets for part in parts)]),
     )
 
 

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from mnistry.models.backend import load_keras, precision
 from mnistry.models.locator import targets
 from mnistry.models.locator.network import locator_network
-from mnistry.models.locator.verifier import SIDE, verifier_network
+from mnistry.models.locator.verifier import CLASSES, SIDE, verifier_network
 from mnistry.settings import MnistryError, write_atomic
 from mnistry.training.locator.crops import Cropper, Crops, joined, standardised
 
@@ -90,19 +90,23 @@ def train_verifier(
     checkpoint: Path,
     tell: Tell = lambda _: None,
     start: Path | None = None,
+    teachers: Sequence[bytes] = (),
 ) -> Any:
-    """Train a verifier on what `locator`, an ONNX file's bytes, finds in scenes of `maker()`; see `train_locator`."""
+    """Train a verifier on what `locator`, an ONNX file's bytes, finds in scenes of `maker()`; see `train_locator`.
+
+    Half of what it learns is what the `teachers`, verifiers' ONNX files, say on the mean, where there are any.
+    """
     keras = load_keras()
     keras.utils.set_random_seed(settings.seed)
     with precision(keras, settings.bfloat16):
         model = verifier_network()
     model.compile(
         optimizer=_optimizer(settings),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
     step = _started(model, checkpoint, start)
-    with _feed(_make_crops, (maker, locator), settings, step) as made:
+    with _feed(_make_crops, (maker, locator, teachers), settings, step) as made:
         _fit(model, _drawn(made, settings, step), settings, step, checkpoint, tell)
     return model
 
@@ -207,8 +211,10 @@ def _make_scenes(maker: Callable[[], Maker], batch_size: int, seed: list[int], m
         made.put(targets.batch([scenes.scene(random) for _ in range(batch_size)]))
 
 
-def _make_crops(maker: Callable[[], Maker], locator: bytes, seed: list[int], made: Any) -> None:
-    scenes, cropper, random = maker(), Cropper(locator), np.random.default_rng(seed)
+def _make_crops(
+    maker: Callable[[], Maker], locator: bytes, teachers: Sequence[bytes], seed: list[int], made: Any
+) -> None:
+    scenes, cropper, random = maker(), Cropper(locator, teachers), np.random.default_rng(seed)
     while True:
         made.put(joined([cropper.crops(scenes.scene(random), random) for _ in range(SCENES)]))
 
@@ -230,7 +236,7 @@ def _drawn(made: Iterator[Crops], settings: LocatorSettings, step: int) -> Itera
         chosen = random.integers(0, min(pool.added, POOL), settings.batch_size)
         seen += settings.batch_size
         crops = standardised(pool.near[chosen]), standardised(pool.far[chosen])
-        yield crops, pool.labels[chosen].reshape(-1, 1, 1)
+        yield crops, pool.targets[chosen].reshape(-1, 1, 1, CLASSES)
 
 
 class _Pool:
@@ -238,10 +244,10 @@ class _Pool:
 
     def __init__(self) -> None:
         self.near, self.far = (np.zeros((POOL, SIDE, SIDE, 3), np.uint8) for _ in range(2))
-        self.labels = np.zeros(POOL, np.int64)
+        self.targets = np.zeros((POOL, CLASSES), np.float32)
         self.added = 0
 
     def add(self, crops: Crops) -> None:
-        places = np.arange(self.added, self.added + len(crops.labels)) % POOL
-        self.near[places], self.far[places], self.labels[places] = crops.near, crops.far, crops.labels
+        places = np.arange(self.added, self.added + len(crops.targets)) % POOL
+        self.near[places], self.far[places], self.targets[places] = crops.near, crops.far, crops.targets
         self.added += len(places)

@@ -10,12 +10,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mnistry.data.drawing.insets import enlarged
 from mnistry.data.scenes import Scene, SceneMaker
 from mnistry.reading.learned import LearnedReader
 from mnistry.reading.reader import Reader
 from mnistry.reading.recognizer import bundled
+from mnistry.reading.verifier import Verifier
+from mnistry.reading.views import view
 from mnistry.settings import MnistryError, write_atomic
 from mnistry.training.locator.learn import LocatorSettings, train_locator, train_verifier
 from mnistry.training.locator.onnx import locator_onnx, verifier_onnx
@@ -41,10 +44,13 @@ Tell = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class LocatorRun:
-    """What `train_all` trains with: files of pen strokes and of other writers' digits, steps of each network, seed."""
+    """What `train_all` trains with: a file of pen strokes, a folder of other writers' digits, the folder of a training
+    whose weights are begun with, verifiers that teach the new one, steps of each network, seed."""
 
     strokes: Path | None = None
     writers: Path | None = None
+    start: Path | None = None
+    teachers: tuple[Path, ...] = ()
     steps: int = 30_000
     verifier_steps: int = 40_000
     seed: int = 7
@@ -53,7 +59,8 @@ class LocatorRun:
     def changed(cls, changes: Mapping[str, str], seed: int) -> "LocatorRun":
         """With settings by name, as `--set` gives them; raises MnistryError."""
         kinds: dict[str, Callable[[str], Any]] = {
-            "strokes": _existing, "writers": _existing, "steps": _steps, "verifier_steps": _steps,
+            "strokes": _existing, "writers": _existing, "start": _trained, "teachers": _teachers,
+            "steps": _steps, "verifier_steps": _steps,
         }  # fmt: skip
         if unknown := set(changes) - set(kinds):
             raise MnistryError(f"locator has the settings {', '.join(kinds)}, not {', '.join(sorted(unknown))}.")
@@ -96,6 +103,7 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
         settings,
         folder / "locator.npz",
         lambda told: tell(int(told["step"]), run.steps, "locator"),
+        run.start and run.start / "locator.npz",
     )
     locator = locator_onnx(model, {"steps": str(run.steps)})
     settings = replace(
@@ -108,6 +116,8 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
         settings,
         folder / "verifier.npz",
         lambda told: tell(int(told["step"]), run.verifier_steps, "verifier"),
+        run.start and run.start / "verifier.npz",
+        [path.read_bytes() for path in run.teachers],
     )
     trust = fitted(locator, verifier_onnx(model), run, lambda done: tell(done, SCENES, "trust"))
     verifier = verifier_onnx(model, {"steps": str(run.verifier_steps), "trust": json.dumps(trust)})
@@ -137,7 +147,7 @@ def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:
 
 
 def _written(path: Path, data: bytes, run: LocatorRun) -> dict[str, Any]:
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(run).items()}
+    settings = json.loads(json.dumps(asdict(run), default=str))
     card = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "recipe": path.name, "settings": settings}
     write_atomic(path.with_suffix(".onnx"), data)
     write_atomic(path.with_suffix(".json"), json.dumps(card, indent=1).encode())
@@ -156,6 +166,23 @@ def _existing(text: str) -> Path:
     if not Path(text).exists():
         raise MnistryError(f"{text} is not there: expected the file of pen strokes or the folder of other writers.")
     return Path(text)
+
+
+def _trained(text: str) -> Path:
+    if not all((Path(text) / name).is_file() for name in ("locator.npz", "verifier.npz")):
+        raise MnistryError(f"{text} has no training: expected a folder with locator.npz and verifier.npz.")
+    return Path(text)
+
+
+def _teachers(text: str) -> tuple[Path, ...]:
+    """Verifiers' files, parted by commas, each of which can say something."""
+    paths, blank = tuple(Path(part.strip()) for part in text.split(",")), view(Image.new("RGB", (32, 32)), 1.0)
+    for path in paths:
+        try:
+            Verifier(path.read_bytes()).answers([blank], np.array([[0, 0, 9, 9]], np.float32), np.zeros(1, np.intp))
+        except Exception as problem:  # whatever ONNX Runtime raises at a file that is none, or another network's
+            raise MnistryError(f"{path} is no teacher: expected the file of a verifier, verifier.onnx.") from problem
+    return paths
 
 
 def _steps(text: str) -> int:
