@@ -122,17 +122,17 @@ def show(picture: bytes | None, name: str, threshold: float) -> None:
             st.image(draw_boxes(picture, reading, 420))
             signs = reading.text.replace("\n", "")
             which = st.radio("Look at one digit", range(len(signs)), format_func=signs.__getitem__, horizontal=True)
-        look(reading.digits[which], reader(name))
+        look(reading.digits[which])
 
 
-def look(digit: Digit, model: Reader) -> None:
-    """What the model saw, and how sure it is of each of the ten digits."""
-    proba = model.predict_proba(digit.image[None])[0]
+def look(digit: Digit) -> None:
+    """What the recogniser saw, and how probable each of the ten digits is."""
     seen, bars = st.columns([1, 2])
-    seen.image(255 - digit.image, caption="What the model saw", width=140)
-    rows = (f"<tr><td>{k}<td><meter value={p:.3f}></meter><td>{p:.1%}" for k, p in enumerate(proba.tolist()))
+    seen.image(255 - digit.image, caption="What the recogniser saw", width=140)
+    rows = (
+        f"<tr><td>{k}<td><meter value={p:.3f}></meter><td>{p:.1%}" for k, p in enumerate(digit.probabilities.tolist())
+    )
     bars.html(f"<table aria-label='Probability of each digit'>{''.join(rows)}</table>")
-    bars.caption(f"Surest: {int(proba.argmax())}; told with {digit.probability:.1%}.")
 
 
 def told(reading: Reading, threshold: float) -> str:

@@ -72,8 +72,8 @@ def test_the_study_page_has_its_style(study_page: str):
 def reading_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One picture with a digit and a letter, whose name would be HTML."""
     picture, target = Image.new("RGB", (200, 120), "white"), tmp_path_factory.mktemp("page") / "page.html"
-    digits = (Digit(7, 0.987, (10, 10, 40, 80), np.eye(28, dtype=np.uint8) * 255),)
-    digits += (Digit(None, 0.12, (100, 10, 40, 80), np.zeros((28, 28), np.uint8)),)
+    digits = (Digit(7, 0.987, (10, 10, 40, 80), np.eye(28, dtype=np.uint8) * 255, np.full(10, 0.1, np.float32)),)
+    digits += (Digit(None, 0.12, (100, 10, 40, 80), np.zeros((28, 28), np.uint8), np.full(10, 0.1, np.float32)),)
     one = shown(f"{EVIL}.png", picture, Reading("7?", digits), "4", Reader())
     write_page(target, [one, shown("\udcff.png", picture, Reading("", (), "no ink found"))], "Mistakes", more=3)
     return target.read_text("utf-8")

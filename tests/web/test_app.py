@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from PIL import Image
 from serving import EXAMPLES, client
 
 from mnistry import MnistryError, Reader
+from mnistry.reading.layout import Digit, Reading
+from mnistry.web.engine import heat_as_json
 
 DOCUMENTED = {400, 403, 404, 405, 408, 413, 415, 503, 507}
 
@@ -58,9 +61,23 @@ def test_with_detail_each_digit_has_ten_probabilities_and_what_the_model_saw():
     reading = Reader().read(file)
     for told, digit in zip(answer["digits"], reading.digits, strict=True):
         assert len(told["probabilities"]) == 10
-        assert abs(sum(told["probabilities"]) - 1) < 1e-4
+        assert sum(told["probabilities"]) <= 1
+        assert max(told["probabilities"]) == told["probability"]  # the bars say what the answer says
         seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(told["image"].partition(",")[2]))))
         assert (seen == digit.image).all()
+
+
+def test_a_digit_without_ink_of_its_own_is_explained_too():
+    digit = Digit(7, 0.9, (3, 3, 9, 9), np.zeros((28, 28), np.uint8), np.full(10, 0.1, np.float32))
+    told = heat_as_json(Reading("7", (digit,)), Reader())["digits"]
+    assert [(one["digit"], one["box"]) for one in told] == [(7, [3, 3, 9, 9])]
+
+
+def test_what_is_explained_is_the_digit_that_was_told():
+    reading = Reader().read(EXAMPLES / "number.png")
+    other = replace(reading.digits[0], digit=1)
+    same, changed = (heat_as_json(Reading("", (digit,)), Reader())["digits"][0] for digit in (reading.digits[0], other))
+    assert same["image"] != changed["image"]
 
 
 def test_an_empty_picture_says_why_it_has_no_digit():

@@ -17,13 +17,20 @@ class Digit:
 
     `digit` is 0 to 9, or None for a shape that the model refuses. `probability`, 0 to 1, is that of this digit, and of
     being a digit at all. `box` is (x, y, width, height) in pixels of the picture itself, seen upright: (x, y) is the
-    upper left corner. `image` is what the model saw, uint8 (28, 28), 0 = paper.
+    upper left corner. `image` is what the recogniser saw, uint8 (28, 28), 0 = paper: the digit's own ink.
+    `probabilities`, float32 (10,), are those of all ten digits; to 1 is missing the probability that it is none.
     """
 
     digit: int | None
     probability: float
     box: Box
     image: NDArray[np.uint8] = field(repr=False, compare=False)
+    probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+
+    @property
+    def sign(self) -> str:
+        """How it stands in the text of a reading: ? where it was refused."""
+        return "?" if self.digit is None else str(self.digit)
 
 
 @dataclass(frozen=True)

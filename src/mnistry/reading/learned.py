@@ -77,7 +77,8 @@ def stands_logits(around: Floats, sure: Floats, verified: Floats) -> tuple[Float
 def combined(trust: Trust, heard: Opinions) -> tuple[Floats, Floats]:
     """The probabilities (n, 10) that each is this digit, and (n,) that it is another sign, or a digit that is unclear.
 
-    The sum of both is below 1 by the probability that nothing stands there, or a mark of a number.
+    The greatest of the first and the second are together below 1 by the probability that nothing stands there, or a
+    mark of a number.
     """
     there = stands(trust, heard.context, heard.sure, heard.verified)
     digits = _logistic(trust.digit, *digit_logits(heard))
@@ -186,19 +187,14 @@ class LearnedReader:
     def _laid_out(self, found: Found, joint: Floats, shown: NDArray[np.intp], scale: NDArray[np.float64]) -> Reading:
         lines = [[int(shown[place]) for place in row] for row in rows(found.candidates.boxes[shown])]
         digits = {k: self._digit(found, k, joint[k], scale) for line in lines for k in line}
-        text = "\n".join("".join(_sign(digits[k]) for k in line) for line in lines)
+        text = "\n".join("".join(digits[k].sign for k in line) for line in lines)
         known = any(letter.isdigit() for letter in text)
         return Reading(text, tuple(digits.values()), "" if known else "no digit recognised")
 
     def _digit(self, found: Found, k: int, joint: Floats, scale: NDArray[np.float64]) -> Digit:
         best = float(joint.max())
         told = int(joint.argmax()) if best >= self.trust.told else None
-        return Digit(told, best, _box(found.candidates.boxes[k] * scale), found.images[k])
-
-
-def _sign(digit: Digit) -> str:
-    """How a digit stands in the text of a reading."""
-    return "?" if digit.digit is None else str(digit.digit)
+        return Digit(told, best, _box(found.candidates.boxes[k] * scale), found.images[k], joint)
 
 
 def _box(corners: NDArray[np.floating]) -> Box:

@@ -45,11 +45,11 @@ class Reader(Recognizer):
         if image is None:
             return None
         proba, is_digit = self.answers(image[None])
-        sure = float(proba.max() * is_digit[0])
+        proba = proba[0] * is_digit[0]
+        sure, label = float(proba.max()), int(proba.argmax())
         if sure < THRESHOLD:
             return None
-        label = int(proba.argmax())
-        return Reading(str(label), (Digit(label, sure, _ink_box(image), image),))
+        return Reading(str(label), (Digit(label, sure, _ink_box(image), image, proba),))
 
     @cached_property
     def _learned(self) -> LearnedReader:

@@ -15,7 +15,7 @@ READ, REFUSED, INK = "#1a7f37", "#b4530f", "#1f2934"
 SIDE = 900  # pixels of the picture's longer side in the drawing
 SEEN = 84  # three times 28
 GAP = 10
-HOW_TO_READ = "Coloured: hiding the orange ink makes the answer less probable, hiding the blue ink more."
+HOW_TO_READ = "Coloured: hiding the orange ink makes the recogniser less sure, hiding the blue ink surer."
 
 
 def draw_boxes(source: Source, reading: Reading, side: int = SIDE) -> Image.Image:
@@ -81,11 +81,6 @@ def kind_of(path: str | Path) -> str:
     return kind
 
 
-def sign(digit: Digit) -> str:
-    """What was read, or ? where it was refused."""
-    return "?" if digit.digit is None else str(digit.digit)
-
-
 def _draw_cell(
     sheet: Image.Image, pen: ImageDraw.ImageDraw, corner: tuple[int, int], digit: Digit, why: Image.Image | None
 ) -> None:
@@ -95,7 +90,7 @@ def _draw_cell(
         sheet.paste(seen.convert("RGB").resize((SEEN, SEEN), Image.Resampling.NEAREST), (left + k * SEEN, top))
     right = left + SEEN * (2 if why else 1)
     pen.rectangle((left - 1, top - 1, right, top + SEEN), outline=colour)
-    answer = f"{sign(digit)}  {digit.probability:.1%}"
+    answer = f"{digit.sign}  {digit.probability:.1%}"
     pen.text((left, top + SEEN + 3), answer, colour, ImageFont.load_default(13))
 
 
@@ -107,7 +102,7 @@ def _draw_box(pen: ImageDraw.ImageDraw, digit: Digit, across: float, down: float
     pen.rectangle((left, top, right, bottom), outline=_colour(digit), width=2)
     size = int(np.clip(height * down / 3, 14, 40))
     font, place = ImageFont.load_default(size), (left + 3, max(0, top - size - 6))
-    pen.text(place, sign(digit), _colour(digit), font, stroke_width=2, stroke_fill="white")
+    pen.text(place, digit.sign, _colour(digit), font, stroke_width=2, stroke_fill="white")
 
 
 def _colour(digit: Digit) -> str:

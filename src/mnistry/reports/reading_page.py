@@ -14,7 +14,7 @@ from PIL import Image
 from mnistry.imaging.decode import Source
 from mnistry.reading.batch import Result
 from mnistry.reading.reader import Reader, Reading
-from mnistry.reading.visualization import draw_boxes, explain, kind_of, sign, write_drawing
+from mnistry.reading.visualization import draw_boxes, explain, kind_of, write_drawing
 from mnistry.settings import MnistryError, write_atomic
 
 MOST_ON_PAGE = 500  # pictures
@@ -82,7 +82,7 @@ def shown(
         "drawing": _png(draw_boxes(source, reading, SIDE).quantize(128)),
         "digits": [
             {
-                "sign": sign(digit),
+                "sign": digit.sign,
                 "probability": digit.probability,
                 "refused": digit.digit is None,
                 "seen": _png(Image.fromarray(255 - digit.image)),

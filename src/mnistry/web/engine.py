@@ -89,7 +89,7 @@ class Engine:
         try:
             check_pixels(picture, self.settings.max_pixels)
             reader = self.reader
-            return reading_as_json(reader.read(picture), reader if detail else None)
+            return reading_as_json(reader.read(picture), detail)
         except PictureError as problem:
             raise RequestError(400, f"{which}{_sentence(problem)}") from problem
 
@@ -139,17 +139,17 @@ def check_pixels(picture: bytes, most: int) -> None:
         )
 
 
-def reading_as_json(reading: Reading, reader: Reader | None = None) -> dict[str, Any]:
+def reading_as_json(reading: Reading, detail: bool = False) -> dict[str, Any]:
     """A reading as the command line's JSON has it, without the file.
 
-    With the reader, each digit also has its ten `probabilities` and `image`: the 28x28 that the model saw, as a data
+    With `detail` each digit also has its ten `probabilities` and `image`: the 28x28 that the recogniser saw, as a data
     URL of a PNG with light ink on black.
     """
     answer = reading.to_dict()
-    if reader and reading.digits:
-        proba = reader.predict_proba(np.stack([digit.image for digit in reading.digits]))
-        for told, digit, row in zip(answer["digits"], reading.digits, proba, strict=True):
-            told |= {"probabilities": [round(float(p), 6) for p in row], "image": _data_url(digit.image)}
+    if detail:
+        for told, digit in zip(answer["digits"], reading.digits, strict=True):
+            told["probabilities"] = [round(float(p), 6) for p in digit.probabilities]
+            told["image"] = _data_url(digit.image)
     return answer
 
 
@@ -159,7 +159,8 @@ def heat_as_json(reading: Reading, reader: Reader) -> dict[str, Any]:
     if not digits:
         return {"digits": []}
     images = np.stack([digit.image for digit in digits])
-    drops = occlusion(reader, images)
+    answers = [reader.predict(digit.image[None])[0] if digit.digit is None else digit.digit for digit in digits]
+    drops = occlusion(reader, images, np.array(answers))
     return {
         "digits": [
             {"digit": digit.digit, "box": list(digit.box), "image": _data_url(_heat(digit.image, drop))}
@@ -183,9 +184,14 @@ def check_answers(reader: Reader) -> None:
 
 
 def answers(reader: Reader) -> dict[str, Any]:
-    """What the reader says of each example picture, by the file's name."""
-    files = sorted(path for path in FOLDER.iterdir() if path != STORED)
-    return {path.name: reading_as_json(reader.read(path.read_bytes()), reader) for path in files}
+    """What the reader says of each example picture, by the file's name; `recognised` is the recogniser's own answer."""
+    found = {}
+    for path in sorted(path for path in FOLDER.iterdir() if path != STORED):
+        reading = reader.read(path.read_bytes())
+        found[path.name] = reading_as_json(reading, detail=True)
+        for told, digit in zip(found[path.name]["digits"], reading.digits, strict=True):
+            told["recognised"] = [round(float(p), 6) for p in reader.predict_proba(digit.image[None])[0]]
+    return found
 
 
 def store_answers(reader: Reader) -> dict[str, Any]:
@@ -199,6 +205,8 @@ def store_answers(reader: Reader) -> dict[str, Any]:
 
 def _heat(image: Images, drop: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A digit's heat cut out along its ink, as RGBA: its box in the picture is the same cut."""
+    if not image.any():  # a digit of which the locator has seen no ink of its own
+        return np.zeros((1, 1, 4), np.uint8)
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     strength = np.abs(drop) / max(float(np.abs(drop).max()), LEAST_SCALE) * np.sqrt(image / 255)
     heat = np.empty((28, 28, 4), np.uint8)
@@ -224,5 +232,6 @@ def _alike(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     return all(
         abs(p - q) <= TOLERANCE
         for one, other in zip(found["digits"], expected["digits"], strict=True)
-        for p, q in zip(one["probabilities"], other["probabilities"], strict=True)
+        for kind in ("probabilities", "recognised")
+        for p, q in zip(one[kind], other[kind], strict=True)
     )

@@ -51,8 +51,12 @@ class DigitAnswer(BaseModel):
     digit: int | None = Field(ge=0, le=9, description="null: a shape that is no digit")
     probability: float = Field(ge=0, le=1)
     box: list[int] = Field(min_length=4, max_length=4, description="x, y, width, height in pixels of the picture")
-    probabilities: list[float] | None = Field(None, description="of the ten digits; with detail=true")
-    image: str | None = Field(None, description="the 28x28 that the model saw, a data URL of a PNG; with detail=true")
+    probabilities: list[float] | None = Field(
+        None, description="of the ten digits; to 1 is missing that it is none; with detail=true"
+    )
+    image: str | None = Field(
+        None, description="the 28x28 that the recogniser saw, a data URL of a PNG; with detail=true"
+    )
 
 
 class PredictAnswer(BaseModel):

@@ -76,7 +76,7 @@ def answer(reader: Reader, picture: bytes) -> dict[str, Any]:
     reading = reader.read(picture)
     told = reading.to_dict()
     for shape, digit in zip(told["digits"], reading.digits, strict=True):
-        shape["probabilities"] = [round(float(p), 6) for p in reader.predict_proba(digit.image[None])[0]]
+        shape["probabilities"] = [round(float(p), 6) for p in digit.probabilities]
     return told
 
 

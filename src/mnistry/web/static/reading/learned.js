@@ -115,12 +115,12 @@ function laidOut(shown, scale) {
   return { text, digits: lines.flat(), reason: /\d/.test(text) ? "" : "no digit recognised" };
 }
 
-function digitOf({ joint, box, image, proba }, [across, down]) {
+function digitOf({ joint, box, image }, [across, down]) {
   const guess = argmax(joint);
   const [left, top] = [box[0] * across, box[1] * down].map((side) => Math.max(Math.floor(side), 0));
   const [right, bottom] = [Math.ceil(box[2] * across), Math.ceil(box[3] * down)];
   return {
     digit: joint[guess] >= TRUST.told ? guess : null, probability: joint[guess],
-    box: [left, top, right - left, bottom - top], probabilities: Array.from(proba), image,
+    box: [left, top, right - left, bottom - top], probabilities: joint, image,
   };
 }

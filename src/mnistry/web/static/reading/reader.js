@@ -32,9 +32,10 @@ export class Reader {
     if (!image) return null;
     const { proba: [proba], isDigit: [isDigit] } = await this.model.answers([image.pixels]);
     const digit = argmax(proba);
-    const probability = proba[digit] * isDigit;
+    const probabilities = Array.from(proba, (p) => p * isDigit);
+    const probability = probabilities[digit];
     if (probability < THRESHOLD) return null;
-    const told = { digit, probability, box: image.box, probabilities: Array.from(proba), image: image.pixels };
+    const told = { digit, probability, box: image.box, probabilities, image: image.pixels };
     return { text: String(digit), digits: [told], reason: "" };
   }
 }

@@ -11,13 +11,14 @@ export async function explain(reader, blob, signal) {
   const { digits } = await reader.read(blob, signal);
   const told = [];
   for (const { digit, box, image } of digits.slice(0, MOST_EXPLAINED)) {
-    told.push({ digit, box, heat: heat(image, await occlusion(reader.model, image)) });
+    told.push({ digit, box, heat: heat(image, await occlusion(reader.model, image, digit)) });
   }
   return { digits: told };
 }
 
-// How much the probability of the answer drops where a square of paper hides the digit, 28 * 28 values.
-async function occlusion(model, image) {
+// How much the probability of the answer drops where a square of paper hides the digit, 28 * 28 values; where none was
+// told, of what the recogniser says.
+async function occlusion(model, image, digit) {
   const [drop, times] = [new Float32Array(WHOLE * WHOLE), new Float32Array(WHOLE * WHOLE)];
   const starts = [];
   for (let start = 1 - SIDE; start < WHOLE; start += STEP) starts.push(start);
@@ -31,7 +32,7 @@ async function occlusion(model, image) {
   });
   const { proba } = await model.answers([...hidden, image]);
   const whole = proba.at(-1);
-  const answer = argmax(whole);
+  const answer = digit ?? argmax(whole);
   inked.forEach((places, k) => places.forEach((place) => (drop[place] += whole[answer] - proba[k][answer])));
   return drop.map((value, place) => value / times[place]);
 }
@@ -47,6 +48,7 @@ function square(top, left) {
 // A digit's heat cut out along its ink: orange where ink spoke for the answer, blue against it.
 function heat(image, drop) {
   const inked = [...image.keys()].filter((place) => image[place]);
+  if (!inked.length) return { width: 1, height: 1, pixels: new Uint8ClampedArray(4) };
   const columns = inked.map((place) => place % WHOLE);
   const rows = inked.map((place) => Math.floor(place / WHOLE));
   const [left, right, top, bottom] = [Math.min(...columns), Math.max(...columns), Math.min(...rows), Math.max(...rows)];
