@@ -170,7 +170,7 @@ def amounts(reader: Reader, shared: Path, few: int) -> Figures:
     maker, random = _validation(shared), np.random.default_rng(2)
     every, clear = [], []
     for k in range(few):
-        scene = maker.amounts(random)
+        scene = maker.amount(random)
         label, text = _label(scene), reader.read(scene.image).text
         _tell(f"amount {k}", label, text)
         every.append((label, text))

@@ -201,6 +201,7 @@ def test_what_read_prints_is_shown(page: str, command, monkeypatch: pytest.Monke
 
 def test_the_readme_is_short_and_shows_a_picture_first():
     assert len(README.split()) < MOST_WORDS
+    assert f"There are {len(RECIPES)} recipes" in README
     assert README.index("![") < README.index("## ")
 
 

@@ -54,10 +54,11 @@ def missing_extra(what: str, problem: ModuleNotFoundError) -> MissingExtraError:
 
 @dataclass(frozen=True)
 class Settings:
-    """The folders that mnistry uses, and whether it may use the network; nothing else comes from the environment.
+    """The folders that mnistry uses, and whether it may use the network: all that it asks the environment for itself.
 
-    `home` holds the downloaded data and the runs. `data` is your own folder with the data files, which is never
-    written to, or None. `offline` forbids every network connection.
+    `home` holds what mnistry keeps: data, runs, comparisons, studies, checkpoints, corrections, taught models. `data`
+    is your own folder with the data files, which is never written to, or None. `offline` forbids every network
+    connection.
     """
 
     home: Path

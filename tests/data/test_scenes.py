@@ -146,7 +146,7 @@ def test_a_form_of_more_boxes_than_a_byte_counts(maker: SceneMaker) -> None:
 def test_amounts_are_low_strips(maker: SceneMaker) -> None:
     random = np.random.default_rng(5)
     for _ in range(20):
-        scene = maker.amounts(random)
+        scene = maker.amount(random)
         height, width = scene.owner.shape
         assert 35 <= height <= 65
         assert 120 <= width <= 400

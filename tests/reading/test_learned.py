@@ -45,7 +45,7 @@ def test_a_sheet_of_more_than_a_thousand_boxes_loses_none(reader: Reader, maker:
 def test_amounts_of_other_writers_on_printed_ground_are_read(reader: Reader, maker: SceneMaker):
     generator, right, digits = np.random.default_rng(8), 0, 0
     for _ in range(60):
-        scene = maker.amounts(generator)
+        scene = maker.amount(generator)
         read = Counter(digit.digit for digit in reader.read(scene.image).digits)
         right += sum((read & Counter(scene.labels.tolist())).values())
         digits += len(scene.labels)

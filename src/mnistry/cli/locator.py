@@ -14,6 +14,8 @@ def train(options: argparse.Namespace) -> int:
     from mnistry.cli import console
     from mnistry.training.locator.run import LocatorRun, has_bfloat16, train_all
 
+    if options.source or options.storage or options.validation is not None or options.dataset != "auto":
+        raise MnistryError(f"train {NAME} takes --set, --seed, --out and --resume alone: leave the others out.")
     run = LocatorRun.changed(changes(options), options.seed)
     folder = Path(options.out) if options.out else Settings.from_environment().home / NAME
     if any(folder.glob("*.npz")) and not options.resume:

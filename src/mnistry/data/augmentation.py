@@ -1,7 +1,9 @@
 """Augmentation: training digits are rotated, shifted, bent and redrawn with other pens, a little and anew each time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,11 @@ class Augmentation:
     erase: int = 0
     stroke: float = 0
     blur: float = 0
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Augmentation":
+        """What a recipe's settings say of it."""
+        return cls(**{one.name: settings[one.name] for one in fields(cls)})
 
     def batch(self, images: Images, generator: np.random.Generator) -> Images:
         """Changed copies of uint8 images (n, 28, 28)."""

@@ -94,7 +94,7 @@ class SceneMaker:
             return insets.framed(strip, height, width, random)
         return self._whole(random, height, width, kind)
 
-    def amounts(self, random: Generator) -> Scene:
+    def amount(self, random: Generator) -> Scene:
         """An amount as on a cheque: a strip 35 to 65 pixels high, 120 to 400 wide, on printed ground."""
         height = int(random.integers(35, 66))
         width = int(np.clip(height * random.uniform(2.2, 6.5), 120, 400))

@@ -29,8 +29,8 @@ MOST_PIXELS = 60_000_000  # phones take 12 to 50 million
 LONGEST_SIDE = 30_000
 WORKING_SIDE = 1800  # pixels; digits need no more, and memory stays small
 STRIP = 1 << 20  # pixels that are changed at a time, so that a large picture is in memory once
-# Bytes a pixel that decoding takes, where it is more than the 4 of the picture itself: so large pictures are refused.
 MEMORY = 320 * 2**20  # bytes that decoding may take
+# Bytes a pixel that decoding takes, where it is more than the 4 of the picture itself: so large pictures are refused.
 WEBP_BYTES = 20  # two canvases, a copy, and the picture
 PROGRESSIVE_BYTES = 2  # a channel: its coefficients stay in memory to the last pass
 FAINTEST = 10  # of 255: what differs less from white cannot be seen on it

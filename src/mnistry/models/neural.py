@@ -88,9 +88,7 @@ class NeuralClassifier(DigitClassifier, NeuralSettings):
     def _digits(self, X: Images, y: Labels) -> Digits:
         """What the batches are taken from: digits that change each time, or those that a teacher has seen."""
         generator = np.random.default_rng(np.random.randint(2**31))  # from the seeded global state
-        augmentation = Augmentation(
-            self.rotation, self.shift, self.zoom, self.shear, self.elastic, self.erase, self.stroke, self.blur
-        )
+        augmentation = Augmentation.of(vars(self))
         if self.european:
             X = european(X, y, self.european, generator)
         if self.neighbours:

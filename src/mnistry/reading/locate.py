@@ -19,7 +19,7 @@ BEST = 48.0  # pixels of a view: the size at which a digit is read best
 CLEAR = 26.0  # pixels of a view: a smaller digit is looked at again at twice the size
 WANTED = 0.3  # how surely a cell shows what is too small, from which on somebody looks closer
 MOSTLY = 0.5  # of a picture: where so much of it is wanted, all of it is looked at
-COARSE = 4.0  # down to a picture of this part of the whole, every size is looked at
+COARSE = 4.0  # down to a picture of one in so many of its size, every size is looked at
 ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is looked at
 ENLARGED = 360 * 360  # the same of a view that is larger than the picture
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
@@ -34,7 +34,7 @@ INSIDE = 0.7  # share of a box within another from which on only one of the two 
 RIVAL = 0.15  # of a box's size: so near to another, both may claim the same ink
 INK = 0.2  # probability of ink below which a pixel is paper
 ASTRAY = 0.75  # of a digit's size: ink that points farther off its centre is not its own
-SIDE = 1600 * 1600  # pixels of a view at most
+MOST_PIXELS = 1600 * 1600  # of a view
 SMALL = 3 * 160 * 160  # bytes of a view that one thread sees as soon as several
 
 
@@ -64,7 +64,7 @@ class Locator:
         box: tuple[float, float, float, float] | None = (0, 0, *picture.size)
         sizes = scales(*picture.size)
         for k, scale in enumerate(sizes):
-            if box is None or (seen and (box[2] - box[0]) * (box[3] - box[1]) * scale**2 > SIDE):
+            if box is None or (seen and (box[2] - box[0]) * (box[3] - box[1]) * scale**2 > MOST_PIXELS):
                 break
             seen.append(self.see(view(picture, scale, box)))
             following = sizes[k + 1] if k + 1 < len(sizes) else scale
@@ -146,7 +146,7 @@ def agreed(seen: list[Seen]) -> Candidates:
     places = np.zeros((len(seen), len(boxes), 4), np.float32)
     for k, one in enumerate(seen):
         octaves = np.log2(sizes * one.view.scale / BEST)
-        weights[k] = np.exp(-np.square(octaves / 1.0)) * _shows(one.view, boxes)
+        weights[k] = np.exp(-np.square(octaves)) * _shows(one.view, boxes)
         weights[k, (sizes * one.view.scale < SMALLEST) | (sizes * one.view.scale > LARGEST)] *= 0.01
         weights[k] = np.where(origin == k, np.maximum(weights[k], 1e-4), weights[k])
         if len(one.boxes):

@@ -109,7 +109,7 @@ class Recognizer:
 
 
 def model_card(name: str = "reader") -> dict[str, Any]:
-    """The card of a model that comes with the package, `reader` or `locator`: data, recipe, figures, limits."""
+    """The card of a bundled model, `reader`, `locator` or `verifier`: data, recipe, figures, limits."""
     card: dict[str, Any] = json.loads(_file(f"{name}.json").decode())
     return card
 

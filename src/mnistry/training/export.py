@@ -93,9 +93,9 @@ def with_metadata(onnx_file: bytes, metadata: Mapping[str, str]) -> bytes:
 def export_run(run: Run, target: Path, half: bool = False) -> tuple[Path, dict[str, Any]]:
     """Write a run's ONNX file to `target`, after the parity check on the test digits, with two pages beside it.
 
-    `half` keeps its larger arrays in half precision: half the space, probabilities within 0.005.
     They are its card for programs (.json) and for people (.md, in the form of Hugging Face). A folder as `target` takes
-    model.onnx, model.json and README.md, ready to be published. Returns the ONNX file and what the check found; raises
+    model.onnx, model.json and README.md, ready to be published. `half` keeps the model's larger arrays in half
+    precision: half the space, probabilities within 0.005. Returns the ONNX file and what the check found; raises
     MnistryError if it fails or a file cannot be written, or if the page would replace somebody else's.
     """
     target, page = _places(target)

@@ -23,6 +23,7 @@ from mnistry.data.handwriting_styles import european, with_neighbours
 from mnistry.data.outliers import outliers
 from mnistry.imaging.decode import PictureError
 from mnistry.models.backend import Checkpoint, load_keras, seeded
+from mnistry.models.recipes import RECIPES
 from mnistry.reading.reader import Reader
 from mnistry.reading.recognizer import bundled, keep_taught
 from mnistry.settings import MnistryError
@@ -44,8 +45,8 @@ LEARNING_RATE = 5e-4  # the highest; it falls to 0 along a cosine
 NEW = (0.5, 0.35, 0.2)  # how far the weights go from the old to the trained ones: the first that MNIST allows
 FALLS = 0.0005  # of the accuracy on training digits of MNIST, up to which that is
 OLD_DIGITS, OLD_OUTLIERS, CORRECTED = 64, 24, 40  # pictures of each kind in one step
+TAUGHT = RECIPES["reader"].settings  # how the bundled recogniser's digits were changed
 KNOWN_DIGITS, KNOWN_OUTLIERS = 8000, 600  # of each kind that the steps draw from
-CHANGES = Augmentation(rotation=12, shift=2, zoom=0.15, shear=0.2, elastic=1, stroke=0.6, blur=1)  # as the recipe's
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class _Teacher:
         """Pictures (n, 28, 28), the targets of both outputs, and the weights of each: a non-digit has no class."""
         old = np.concatenate([_some(self._digits, OLD_DIGITS, generator), _some(self._others, OLD_OUTLIERS, generator)])
         chosen = generator.integers(len(labels), size=CORRECTED)
-        pictures = CHANGES.batch(np.concatenate([old, images[chosen]]), generator)
+        pictures = Augmentation.of(TAUGHT).batch(np.concatenate([old, images[chosen]]), generator)
         proba, is_digit = self._old.answers(pictures[: len(old)])
         classes = np.concatenate([proba, np.eye(10, dtype=np.float32)[labels[chosen]]])
         digits = np.concatenate([is_digit, labels[chosen] != NO_DIGIT]).astype(np.float32)
@@ -236,7 +237,8 @@ def _known(data: Dataset, generator: np.random.Generator) -> tuple[Images, Image
     chosen = generator.permutation(len(data.train_labels))[:KNOWN_DIGITS]
     images, labels = data.train_images[chosen], data.train_labels[chosen]
     others = outliers(KNOWN_OUTLIERS, images, labels, generator)
-    return with_neighbours(european(images, labels, 0.25, generator), 0.2, generator), others
+    styled = european(images, labels, TAUGHT["european"], generator)
+    return with_neighbours(styled, TAUGHT["neighbours"], generator), others
 
 
 def _some(images: Images, n: int, generator: np.random.Generator) -> Images:

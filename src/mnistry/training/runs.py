@@ -118,7 +118,7 @@ def find_run(name: str, root: Path) -> Run:
 
 
 def find_finished(root: Path, wanted: Mapping[str, Any], tell: Callable[[str], None] | None = None) -> Run | None:
-    """The run under `root` whose run.json has all that is wanted (see `training.identity`), or None.
+    """The run under `root` whose run.json has all that is wanted (see `training.plan.identity`), or None.
 
     If there are several, it is the one that finished first, so that a comparison cannot pick the best of them. A run
     from before a setting existed counts as having its default. A damaged run is skipped, and `tell` gets the reason.

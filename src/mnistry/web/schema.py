@@ -35,7 +35,7 @@ class RequestError(Exception):
 
 def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer: `{"error": sentence}`, with Retry-After where coming again helps."""
-    retry = {"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else {}
+    retry = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
     return JSONResponse({"error": sentence}, status, {**(headers or {}), **retry})
 
 
@@ -136,10 +136,10 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem, "description": STATUSES[status]} for status in (400, 403, 500, 503, *statuses)}
 
 
-def raw_body(*kinds: str, binary: str = "") -> dict[str, Any]:
+def raw_body(*kinds: str) -> dict[str, Any]:
     """The `openapi_extra` of a route that takes raw bytes of these kinds."""
     content: dict[str, Any] = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
-    return {"requestBody": {"required": True, "description": binary, "content": content}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,11 +13,11 @@ import pytest
 from PIL import Image
 
 from mnistry.data.scenes import Scene, SceneMaker
-from mnistry.models.locator.verifier import MARK, NOTHING, SIGN, verifier_network
+from mnistry.models.locator.verifier import verifier_network
 from mnistry.reading.context import context
 from mnistry.reading.learned import Opinions, Trust, combined
 from mnistry.reading.recognizer import bundled
-from mnistry.reading.verifier import Verifier
+from mnistry.reading.verifier import MARK, NOTHING, SIGN, Verifier
 from mnistry.reading.views import view
 from mnistry.settings import MnistryError, Settings
 from mnistry.training.locator import trust
@@ -238,6 +239,13 @@ def test_wrong_settings_are_told():
         LocatorRun.changed({"teachers": "nowhere.onnx"}, 0)
     with pytest.raises(MnistryError, match=r"nowhere has no training: expected a folder with locator.npz"):
         LocatorRun.changed({"start": "nowhere"}, 0)
+
+
+def test_options_that_do_nothing_are_refused(command: Any):
+    for more in (["--dataset", "digits"], ["--validation", "0.2"], ["--from", "study"]):
+        code, _, err = command("train", "locator", *more)
+        assert code == 2
+        assert "train locator takes --set, --seed, --out and --resume alone" in err
 
 
 def test_a_teacher_is_a_verifier(tmp_path: Path):

@@ -1,6 +1,6 @@
 """What ink stands on: paper, lines and squares, printed security grounds, desks; and colours for paper and ink.
 
-A ground is float32 (height, width, 3) from 0 to 255. FAMILIES are for training; HELD_BACK ones only for validation.
+A ground is float32 (height, width, 3) from 0 to 255. `PATTERNS` are for training, `HELD_BACK_PATTERNS` for validation.
 """
 
 from collections.abc import Callable

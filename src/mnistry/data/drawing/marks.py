@@ -139,11 +139,11 @@ def thinned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return ink[1:-1, 1:-1].astype(bool)
 
 
-def strokes(lines: list[Floats], square: bool = False) -> Strokes:
-    """Pen strokes moved and scaled to stand on (0, 0), one unit high; `square` keeps the coordinates' own unit."""
+def strokes(lines: list[Floats]) -> Strokes:
+    """Pen strokes moved and scaled to stand on (0, 0), one unit high."""
     points = np.concatenate(lines)
     low, high = points.min(axis=0), points.max(axis=0)
-    size = 1.0 if square else max(high[1] - low[1], 0.75 * (high[0] - low[0]), 1e-3)
+    size = max(high[1] - low[1], 0.75 * (high[0] - low[0]), 1e-3)
     foot = np.array([(low[0] + high[0]) / 2, high[1]], np.float32)
     return Strokes(tuple(((line - foot) / size).astype(np.float32) for line in lines))
 

@@ -147,13 +147,10 @@ class Page:
         corners = [(left, top), (left + width, top), (left, top + height), (left + width, top + height)]
         self.ignored.append(np.array(corners, np.float32))
 
-    def free(self, place: tuple[int, int, int, int], gap: int = 0) -> bool:
+    def free(self, place: tuple[int, int, int, int]) -> bool:
         """Whether nothing was written in left, top, right, bottom."""
         left, top, right, bottom = place
-        return all(
-            right + gap <= box[0] or left >= box[2] + gap or bottom + gap <= box[1] or top >= box[3] + gap
-            for box in self.taken
-        )
+        return all(right <= box[0] or left >= box[2] or bottom <= box[1] or top >= box[3] for box in self.taken)
 
     def _window(self, tile: Tile) -> tuple[tuple[slice, slice], tuple[slice, slice] | None]:
         (high, wide), top, left = tile.alpha.shape, tile.top, tile.left

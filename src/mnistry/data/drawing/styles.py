@@ -113,7 +113,7 @@ MODELS: tuple[tuple[Model, ...], ...] = (
 
 @dataclass(frozen=True)
 class Styled:
-    """A person who writes each digit after one of its models; `habits` moves its points, `own` is which model it is."""
+    """A person who writes each digit after the model that `own` names, moved by `seed`, `wide` times as wide."""
 
     own: tuple[int, ...]
     seed: int

@@ -11,7 +11,6 @@ from mnistry.models.backend import load_keras
 
 CELL = 4  # pixels: one answer about digits for each square of this side
 CLASSES = 11  # ten digits, and any other sign that is written as strongly
-STRIDE = 16  # pixels: height and width of a picture are multiples of this
 REACH = 64.0  # pixels that an offset of 1 means
 WINDOW = 15  # times 8 pixels: the surroundings that a pixel's brightness is compared with
 FAINTEST = 0.015  # of the range from black to white: spread below which paper counts as empty

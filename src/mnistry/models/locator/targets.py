@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from mnistry.models.backend import load_keras
 from mnistry.models.locator.network import CELL, CLASSES, REACH
+from mnistry.reading.locate import LARGEST, SMALLEST
+from mnistry.reading.verifier import SIGN
 
-SMALLEST, LARGEST = 12.0, 116.0  # pixels: the longer side of a digit that is to be found at this size
 DOUBT = 0.83  # times smaller or larger than that: nothing is asked; beyond, that it is no digit of this size
 TINIEST = 4.0  # pixels: what is smaller cannot be seen as writing at all
 NEAR = 0.4  # of the height of a centre's hill: cells above it learn the class and the box
 SPREAD = 0.09  # of a digit's size: the width of a centre's hill
-SIGN = 10  # the class of what is no digit
 DIGITS = 10  # channels of the targets of cells: hill, its weight, near, class, four sides, tiny, its weight
 INK = 8  # channels of the targets of 2x2 pixels: ink of four, its weight, offset x and y, its weight
 

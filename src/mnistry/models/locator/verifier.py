@@ -9,11 +9,10 @@ from typing import Any
 
 from mnistry.models.backend import load_keras
 from mnistry.models.locator.network import block, residual
+from mnistry.reading.verifier import CLASSES
 
 SIDE = 32  # pixels of a crop
 NEAR, FAR = 1.4, 4.5  # times the candidate's longer side: what the two crops show
-SIGN, MARK, NOTHING = 10, 11, 12  # classes beside the ten digits: another sign, a mark of a number, none of these
-CLASSES = 13
 SPREAD = 0.02  # of the range from black to white: added to a crop's spread, so that empty paper stays empty
 
 

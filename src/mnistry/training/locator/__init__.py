@@ -1,4 +1,5 @@
-"""The network that finds digits: how it learns from scenes, and its ONNX file.
+"""The two networks that find digits, and what their answers count.
 
-Begin with `learn.py`.
+`run` trains all, `learn` is the training, `crops` what the verifier sees, `onnx` writes the files, and `trust` fits the
+weights of their answers. Begin reading in `run`.
 """

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistry.models.locator.targets import SceneLike
-from mnistry.models.locator.verifier import CLASSES, MARK, NOTHING, SIGN, SPREAD
+from mnistry.models.locator.verifier import SPREAD
 from mnistry.reading.locate import BEST, Locator, agreed, overlaps
-from mnistry.reading.verifier import Verifier
+from mnistry.reading.verifier import CLASSES, MARK, NOTHING, SIGN, Verifier
 from mnistry.reading.views import View, scales, view
 from mnistry.training.locator.onnx import crops_onnx
 
 FINE = 0.35  # share of the scenes that are looked at enlarged, too, which takes most of the time
-LARGER = 0.06  # share of the scenes that are made larger, as a photograph's digits are
 MOST = 12  # candidates of one scene, so that a page full of digits counts no more than another
 RIGHT, WRONG = 0.6, 0.4  # overlap from which on a candidate is what stands there; below which it is not
 IGNORED = 0.3  # share of a candidate that may lie on what nobody can name

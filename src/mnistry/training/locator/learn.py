@@ -18,7 +18,8 @@ import numpy as np
 from mnistry.models.backend import load_keras, precision
 from mnistry.models.locator import targets
 from mnistry.models.locator.network import locator_network
-from mnistry.models.locator.verifier import CLASSES, SIDE, verifier_network
+from mnistry.models.locator.verifier import SIDE, verifier_network
+from mnistry.reading.verifier import CLASSES
 from mnistry.settings import MnistryError, write_atomic
 from mnistry.training.locator.crops import Cropper, Crops, joined, standardised
 

@@ -9,6 +9,7 @@ from onnx import TensorProto, checker, helper
 
 from mnistry.models.locator import verifier
 from mnistry.models.locator.network import CELL, CLASSES, FAINTEST, REACH
+from mnistry.reading.verifier import CLASSES as VERIFIED
 from mnistry.training.onnx_graphs import Graph
 
 OPSET = 17
@@ -51,9 +52,9 @@ def verifier_onnx(model: Any, metadata: Mapping[str, str] | None = None) -> byte
     near, far = _write_crops(graph)
     crops = {"near": _standardised(graph, near), "far": _standardised(graph, far)}
     logits = _write_layers(graph, model, crops)["classes"]
-    flat = graph.add("Reshape", logits, graph.constant([-1, verifier.CLASSES], np.int64))
+    flat = graph.add("Reshape", logits, graph.constant([-1, VERIFIED], np.int64))
     graph.add("Softmax", flat, axis=1, output="classes")
-    return _file(graph, [IMAGES, BOXES], {"classes": ["k", verifier.CLASSES]}, metadata)
+    return _file(graph, [IMAGES, BOXES], {"classes": ["k", VERIFIED]}, metadata)
 
 
 def crops_onnx() -> bytes:

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnistry.data.dataset import load
 from mnistry.models.recipes import RECIPES, Recipe, find_recipe
-from mnistry.settings import MnistryError, Settings
+from mnistry.settings import MnistryError, Settings, missing_extra
 from mnistry.training.search import study as studies
 from mnistry.training.search.trial import Event, Task, digits_of
 from mnistry.training.search.worker_pool import LocalPool, WorkerPool
@@ -164,9 +164,7 @@ def _pool(task: Task, workers: int | None, ray: str | None) -> WorkerPool:
     try:
         from mnistry.training.search.ray_pool import RayPool
     except ModuleNotFoundError as problem:
-        if problem.name != "ray":
-            raise
-        raise MnistryError("--ray needs Ray, which is not installed: pip install 'mnistry[ray]'.") from problem
+        raise missing_extra("--ray", problem) from problem
     return RayPool(ray, digits_of(task), workers)
 
 

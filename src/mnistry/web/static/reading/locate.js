@@ -6,7 +6,7 @@ import { argmax, greatestFirst, sum } from "./numbers.js";
 import { bytes, rowsOf, session } from "./runtime.js";
 import { scales, view } from "./views.js";
 
-const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, PLACES, RIVAL, SAME, SIDE, SMALLEST, SURE, SURELY } = LOCATE;
+const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, MOST_PIXELS, PLACES, RIVAL, SAME, SMALLEST, SURE, SURELY } = LOCATE;
 const { THIN, TWICE, WANTED } = LOCATE;
 const sizeOf = ([left, top, right, bottom]) => Math.max(right - left, bottom - top);
 
@@ -26,7 +26,7 @@ export class Locator {
     const sizes = scales(picture.width, picture.height);
     let box = whole;
     for (const [k, scale] of sizes.entries()) {
-      if (!box || (k && (box[2] - box[0]) * (box[3] - box[1]) * scale ** 2 > SIDE)) break;
+      if (!box || (k && (box[2] - box[0]) * (box[3] - box[1]) * scale ** 2 > MOST_PIXELS)) break;
       await turn(); // so that somebody can say meanwhile that the answer is not wanted any more
       signal?.throwIfAborted();
       seen.push(await this.see(view(picture, scale, box)));
