@@ -133,3 +133,14 @@ def test_what_has_no_ink_beside_one_that_has_is_found_twice():
     forms[0, 4:24, 14] = 255
     assert twice(boxes, forms).tolist() == [False, True, False]
     assert not twice(boxes, np.zeros((3, 28, 28), np.uint8)).any()
+
+
+@pytest.mark.parametrize(("sure", "kept"), [(0.2, 100), (0.4, 225)])
+def test_in_a_crowd_only_likely_places_are_looked_at_again(sure: float, kept: int):
+    """Texture has hundreds of places that may be something: each would cost a look of the verifier."""
+    corners = np.stack(np.meshgrid(np.arange(15), np.arange(15)), axis=-1).reshape(-1, 2).astype(np.float32) * 40
+    boxes = np.concatenate([corners, corners + 30], axis=1)
+    many, look = len(boxes), view(Image.new("RGB", (600, 600)), 1.0)
+    seen = Seen(look, boxes, np.full(many, 30, np.float32), np.full(many, sure, np.float32),
+                np.full((many, 11), 1 / 11, np.float32), *(np.zeros((2, 2), np.float32) for _ in range(3)))  # fmt: skip
+    assert len(candidates([seen]).boxes) == kept

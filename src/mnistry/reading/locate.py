@@ -23,6 +23,8 @@ COARSE = 4.0  # down to a picture of one in so many of its size, every size is l
 ALWAYS = 600 * 600  # pixels of a view: up to so many, all of the picture is looked at
 ENLARGED = 360 * 360  # the same of a view that is larger than the picture
 MOST = 3000  # candidates of a view; a page has room for no more that can be read
+FEW = 100  # places that are looked at again however unsure they are; what is less sure beyond is texture
+LIKELY = 0.3  # how sure the others are at least
 PLACES = 2000  # places that are looked at again at most, the surest; the memory for them grows with the square
 ROWS = 250  # boxes that are compared with all others at a time
 SURELY = 0.5  # a small one that is less sure is no reason to look closer
@@ -131,9 +133,11 @@ class Candidates:
 
 
 def candidates(seen: list[Seen]) -> Candidates:
-    """All candidates of several views, each once; of very many the surest."""
+    """All candidates of several views, each once; of many those that are sure enough, of very many the surest."""
     found = agreed(seen)
-    return found.chosen(apart(found.boxes, found.sure, TWICE, 2.0)[:PLACES])
+    order = apart(found.boxes, found.sure, TWICE, 2.0)
+    many = np.count_nonzero(found.sure[order] >= LIKELY)
+    return found.chosen(order[: min(max(many, FEW), PLACES)])
 
 
 def agreed(seen: list[Seen]) -> Candidates:

@@ -6,7 +6,7 @@ import { argmax, greatestFirst, sum } from "./numbers.js";
 import { bytes, rowsOf, session } from "./runtime.js";
 import { scales, view } from "./views.js";
 
-const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, INK, INSIDE, LARGEST, MOST, MOSTLY, MOST_PIXELS, PLACES, RIVAL, SAME, SMALLEST, SURE, SURELY } = LOCATE;
+const { ALWAYS, ASTRAY, BEST, CLEAR, COARSE, ENLARGED, FEW, INK, INSIDE, LARGEST, LIKELY, MOST, MOSTLY, MOST_PIXELS, PLACES, RIVAL, SAME, SMALLEST, SURE, SURELY } = LOCATE;
 const { THIN, TWICE, WANTED } = LOCATE;
 const sizeOf = ([left, top, right, bottom]) => Math.max(right - left, bottom - top);
 
@@ -83,11 +83,13 @@ function closer({ view: look, boxes, sizes, sure, tiny }, whole) {
   return [Math.max(left, 0), Math.max(top, 0), Math.min(right, width), Math.min(bottom, height)];
 }
 
-// All candidates of several views, each once, of very many the surest: [{ box, sure, classes, best }].
+// All candidates of several views, each once, of many those that are sure enough, of very many the surest:
+// [{ box, sure, classes, best }].
 export function candidates(seen) {
   const found = agreed(seen);
-  const kept = apart(found.map(({ box }) => box), found.map(({ sure }) => sure), TWICE, 2).slice(0, PLACES);
-  return kept.map((k) => found[k]);
+  const order = apart(found.map(({ box }) => box), found.map(({ sure }) => sure), TWICE, 2);
+  const many = order.filter((k) => found[k].sure >= LIKELY).length;
+  return order.slice(0, Math.min(Math.max(many, FEW), PLACES)).map((k) => found[k]);
 }
 
 // All candidates; each is as sure as the views on the mean, among those that show its place at a fit size.
