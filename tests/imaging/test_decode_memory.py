@@ -52,7 +52,7 @@ def test_our_limit_speaks_and_not_pillows():
 
 
 def test_too_little_memory_is_told_as_that(monkeypatch: pytest.MonkeyPatch):
-    def none_left(_: object) -> None:
+    def none_left(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(decode, "_rgb", none_left)

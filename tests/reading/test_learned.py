@@ -110,6 +110,35 @@ def test_rows_are_found_also_where_they_slant():
     assert rows(np.concatenate([below, boxes])) == [list(range(8, 16)), list(range(8))]
 
 
+def corners(*boxes: tuple[float, float, float, float]) -> np.ndarray:
+    """Boxes from x, y, width, height."""
+    return np.array([(x, y, x + wide, y + high) for x, y, wide, high in boxes], np.float32)
+
+
+def test_fields_far_apart_on_one_line_are_one_row_from_left_to_right():
+    for higher in (-4, 0, 4):
+        fields = corners((10, 50, 20, 36), (40, 52, 20, 36), (400, 50 + higher, 20, 36), (800, 51, 20, 36))
+        assert rows(fields) == [[0, 1, 2, 3]]
+    assert rows(corners((10, 50, 20, 36), (400, 75, 20, 36))) == [[0], [1]]  # another line, far away
+
+
+def test_a_large_digit_stands_in_the_row_of_small_ones():
+    assert rows(corners((10, 10, 70, 100), (160, 50, 10, 14), (180, 50, 10, 14), (200, 50, 10, 14))) == [[0, 1, 2, 3]]
+
+
+def test_two_rows_beside_a_large_digit_are_not_mixed():
+    above, below = [(10, 20, 20, 34), (40, 20, 20, 34)], [(10, 80, 20, 34), (40, 80, 20, 34)]
+    assert rows(corners(*above, *below, (100, 22, 60, 90))) in ([[0, 1, 4], [2, 3]], [[0, 1], [2, 3, 4]])
+
+
+@pytest.mark.parametrize("size", [(1800, 1350), (1240, 1754), (900, 675)])
+def test_small_digits_on_a_large_sheet_are_found(reader: Reader, size: tuple[int, int]):
+    sheet = paper(*size)
+    for row, text in enumerate(("4175", "5741", "7154")):
+        write(sheet, text, size[0] * 0.3, size[1] * 0.3 + 60 * row, 20, pen=2)
+    assert reader.read(sheet).text == "4175\n5741\n7154"
+
+
 def test_the_bundled_networks_are_those_of_their_cards(monkeypatch: pytest.MonkeyPatch):
     sizes = [len(bundled(name)) for name in ("locator", "verifier", "reader")]
     assert sizes == [model_card(name)["bytes"] for name in ("locator", "verifier", "reader")]

@@ -145,6 +145,25 @@ def test_the_box_of_a_large_photo_is_in_its_own_pixels(orientation: int):
     assert np.allclose(crop.box, SEVEN, atol=60)
 
 
+@pytest.mark.parametrize("size", [(4032, 3024), (2500, 3333), (4000, 300), (1801, 900)])
+def test_a_photo_is_as_large_as_the_same_picture_in_another_format(size: tuple[int, int]):
+    """JPEG was opened at a half and then halved again, where a third was enough."""
+    picture = Image.new("RGB", size, "white")
+    picture.paste("black", (0, 0, size[0] // 2, size[1] // 2))
+    small = [open_picture(encoded(picture, kind))[0] for kind in ("PNG", "JPEG")]
+    assert small[0].size == small[1].size
+    assert np.abs(np.asarray(small[0], int) - np.asarray(small[1], int)).mean() < 2
+
+
+def test_floats_may_go_beyond_1_a_little_and_a_mask_is_ink(seven: Image.Image):
+    """Resampling overshoots: an array from 0 to 1.02 was taken for levels of 0 to 255, and lost its greys."""
+    grey = np.asarray(seven.convert("L"))
+    for array in (grey / 255 * 1.02, (grey > 127).astype(np.uint8), grey > 127, (grey > 127).astype(np.int64)):
+        assert alike(one(array), one(seven), 40)
+    opened, _ = open_picture(grey / 255 * 1.02)
+    assert np.abs(np.asarray(opened.convert("L"), int) - grey).max() <= 6
+
+
 def test_noise_is_paper(seven: Image.Image):
     noisy = np.asarray(draw_seven(size=(400, 480))) + np.random.default_rng(0).normal(0, 8, (480, 400, 3))
     assert alike(one(noisy.clip(0, 255).astype(np.uint8)), one(seven), 8)

@@ -33,6 +33,7 @@ MEMORY = 320 * 2**20  # bytes that decoding may take
 # Bytes a pixel that decoding takes, where it is more than the 4 of the picture itself: so large pictures are refused.
 WEBP_BYTES = 20  # two canvases, a copy, and the picture
 PROGRESSIVE_BYTES = 2  # a channel: its coefficients stay in memory to the last pass
+ABOVE_1 = 1.5  # resampling goes beyond a range of 0 to 1 so far at most
 FAINTEST = 10  # of 255: what differs less from white cannot be seen on it
 
 
@@ -53,7 +54,7 @@ def open_picture(source: Source) -> tuple[Image.Image, tuple[int, int]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of oddities in files that it reads all the same
             image, size = _open(source)
-            small = _rgb(image)
+            small = _rgb(image, size)
             upright = _upright(small, image)
             return upright, size if upright.size == small.size else size[::-1]
     except PictureError:
@@ -126,8 +127,7 @@ def _decode(data: bytes) -> tuple[Image.Image, tuple[int, int]]:
     size = image.size
     _check_size(*size, _most_pixels(image))
     if image.format in ("JPEG", "MPO"):
-        share = WORKING_SIDE / max(*size, WORKING_SIDE)
-        image.draft("RGB", (max(1, int(size[0] * share)), max(1, int(size[1] * share))))  # a large photo at a fraction
+        image.draft("RGB", _working_size(size)[1])  # a large photo at a half, a quarter or an eighth
     image.load()
     return image, size
 
@@ -164,13 +164,21 @@ def _upright(small: Image.Image, image: Image.Image) -> Image.Image:
         return small
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """As RGB on paper, shrunk so far that the longest side fits: averaged over squares, in strips."""
+def _working_size(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """How many pixels a side become one, so that the longest side fits, and the size that this gives."""
+    share = max(1, -(-max(size) // WORKING_SIDE))
+    return share, (-(-size[0] // share), -(-size[1] // share))
+
+
+def _rgb(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """As RGB on paper, shrunk so far that the longest side of `size` fits: averaged over squares, in strips."""
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_to_bytes(_Rows(image)))
-    mode, share = "RGBA" if image.has_transparency_data else "RGB", max(1, -(-max(image.size) // WORKING_SIDE))
-    width, height = image.size
-    small = Image.new(mode, (-(-width // share), -(-height // share)))
+    mode, (share, goal) = "RGBA" if image.has_transparency_data else "RGB", _working_size(size)
+    if image.size != size:  # opened at a fraction
+        return image.convert("RGB").resize(goal, Image.Resampling.BOX)
+    width, height = size
+    small = Image.new(mode, goal)
     rows = share * max(1, STRIP // (width * share))
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
@@ -198,7 +206,7 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     _check_size(array.shape[1], array.shape[0])
-    if array.dtype == np.uint8:
+    if array.dtype == np.uint8 and array.max() > 1:  # else a mask of 0 and 1
         return Image.fromarray(np.ascontiguousarray(array))
     return Image.fromarray(_to_bytes(array))
 
@@ -235,6 +243,6 @@ def _range(values: NDArray[Any]) -> tuple[float, float]:
 def _scaled(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     if low < 0 or high > 65535:  # no usual range: what is there is spread over the whole
         values, high = (values / 2 - low / 2) / max(high / 2 - low / 2, 1e-6), 1.0
-    top = 1 if high <= 1 else 255 if high <= 255 else 65535
-    scaled: NDArray[np.float64] = np.rint(values * (255 / top))
+    top = 1 if high <= ABOVE_1 else 255 if high <= 255 else 65535
+    scaled: NDArray[np.float64] = np.rint(values * (255 / top)).clip(0, 255)
     return scaled

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]  # x, y, width, height in the picture's own pixels, as it is seen upright
 BESIDE = 0.4  # of the lower one's height: two boxes that share so much of it stand in one row
-FAR = 5.0  # median heights: what is farther to the right begins a row of its own
+FAR = 5.0  # heights of the higher one: what is farther away stands in the row only if it is alike
+ALIKE = 0.5  # of the higher one's height, shared: boxes of about one size on one line
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,21 @@ class Reading:
 def rows(boxes: NDArray[np.float32]) -> list[list[int]]:
     """Which boxes (n, 4), left, top, right, bottom, stand in one row: rows from top to bottom, each from left to right.
 
-    A row may slant: a box belongs to the row of the nearest one to its right that stands beside it.
+    A row may slant: two boxes are neighbours in it if neither has a nearer one beside it, on that side.
     """
     if not len(boxes):
         return []
-    left, top, right, bottom = boxes.astype(np.float64).T
+    left, top, right, bottom = boxes.T
     height, x = bottom - top, (left + right) / 2
     shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
-    beside = (shared >= BESIDE * np.minimum(height[:, None], height)) & (x[None] > x[:, None])
-    far = np.where(beside, x[None] - x[:, None], np.inf)
-    nearest = far.argmin(axis=1)
-    linked = far[np.arange(len(boxes)), nearest] < FAR * float(np.median(height))
+    higher, away = np.maximum(height[:, None], height), x[None] - x[:, None]
+    beside = (away > 0) & (shared >= BESIDE * np.minimum(height[:, None], height))
+    beside &= (away < FAR * higher) | (shared >= ALIKE * higher)
+    away[~beside] = np.inf
+    following, before = away.argmin(axis=1), away.argmin(axis=0)
     row = np.arange(len(boxes))
     for k in np.argsort(-x, kind="stable"):  # from the right, so that the neighbour's row is known
-        if linked[k]:
-            row[k] = row[nearest[k]]
+        if beside[k, following[k]] and before[following[k]] == k:
+            row[k] = row[following[k]]
     found = [sorted(np.flatnonzero(row == name).tolist(), key=x.__getitem__) for name in np.unique(row)]
     return sorted(found, key=lambda members: float(np.mean((top + bottom)[members])))

@@ -15,22 +15,13 @@ export async function openPicture(blob) {
     if (Math.max(width, height) > LONGEST_SIDE || width * height > MOST_PIXELS) {
       throw new PictureError(`This picture has ${width} x ${height} pixels: expected at most ${MOST_PIXELS / 1e6} million.`);
     }
-    const share = await shrinking(blob, bitmap);
+    const share = Math.max(1, Math.ceil(Math.max(width, height) / WORKING_SIDE)); // pixels a side that become one
     const white = onPaper(bitmap, share, "#fff");
     const small = contrast(white) >= FAINTEST ? white : onPaper(bitmap, share, "#000");
     return { ...small, size: [width, height] };
   } finally {
     bitmap.close();
   }
-}
-
-// How many pixels a side become one; Pillow opens a large JPEG at a half, a quarter or an eighth at once.
-async function shrinking(blob, { width, height }) {
-  const start = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
-  const share = WORKING_SIDE / Math.max(width, height, WORKING_SIDE);
-  const wanted = Math.min(...[width, height].map((side) => Math.floor(side / Math.max(1, Math.floor(side * share)))));
-  const opened = start[0] === 0xff && start[1] === 0xd8 ? [8, 4, 2, 1].find((part) => wanted >= part) : 1;
-  return opened * Math.max(1, Math.ceil(Math.ceil(Math.max(width, height) / opened) / WORKING_SIDE));
 }
 
 // On paper of one colour, averaged over squares, in strips: so no copy of a large picture is made.
