@@ -164,6 +164,18 @@ def test_floats_may_go_beyond_1_a_little_and_a_mask_is_ink(seven: Image.Image):
     assert np.abs(np.asarray(opened.convert("L"), int) - grey).max() <= 6
 
 
+def test_light_ink_on_nothing_is_laid_on_black_whatever_its_edge(seven: Image.Image):
+    """One dark pixel beside white ink made the ground white, which swallowed the ink."""
+    ink = 255 - np.asarray(seven.convert("L"))
+    white = np.dstack([np.full((*ink.shape, 3), 255, np.uint8), ink])
+    white[3, 3] = (0, 0, 0, 255)
+    assert alike(one(Image.fromarray(white)), one(seven), 8)
+    card = np.dstack([np.asarray(seven), np.full(ink.shape, 255, np.uint8)])
+    card[:20] = 0  # an opaque card below nothing stays on white
+    opened, _ = open_picture(Image.fromarray(card))
+    assert np.asarray(opened)[:10].min() == 255
+
+
 def test_noise_is_paper(seven: Image.Image):
     noisy = np.asarray(draw_seven(size=(400, 480))) + np.random.default_rng(0).normal(0, 8, (480, 400, 3))
     assert alike(one(noisy.clip(0, 255).astype(np.uint8)), one(seven), 8)

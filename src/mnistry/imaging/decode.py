@@ -34,6 +34,8 @@ MEMORY = 320 * 2**20  # bytes that decoding may take
 WEBP_BYTES = 20  # two canvases, a copy, and the picture
 PROGRESSIVE_BYTES = 2  # a channel: its coefficients stay in memory to the last pass
 ABOVE_1 = 1.5  # resampling goes beyond a range of 0 to 1 so far at most
+SAMPLED = 200  # pixels a side that are enough to see whether ink is light
+LIGHT = 64  # of 255: what differs less from white on the mean is light
 FAINTEST = 10  # of 255: what differs less from white cannot be seen on it
 
 
@@ -187,12 +189,20 @@ def _rgb(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _on_paper(image: Image.Image) -> Image.Image:
-    """Lay a transparent picture on white, or on black where white would swallow it."""
+    """Lay a transparent picture on white, or on black where its ink is light, or white would swallow it."""
     white, black = (
         Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
         for ground in ("white", "black")
     )
-    return white if _contrast(white) >= FAINTEST else black
+    return black if _is_light(image) or _contrast(white) < FAINTEST else white
+
+
+def _is_light(image: Image.Image) -> bool:
+    """Whether a picture is transparent for the most part, and what it shows nearly white: a dark edge is no ink."""
+    pixels = np.asarray(image.reduce(max(1, max(image.size) // SAMPLED)))
+    alpha = pixels[:, :, 3].astype(np.float64)
+    off = 255 - pixels[:, :, :3].min(axis=2)
+    return bool(0 < alpha.mean() < 128 and (off * alpha).sum() < LIGHT * alpha.sum())
 
 
 def _contrast(image: Image.Image) -> int:

@@ -2,7 +2,7 @@
 
 import { DECODE } from "./constants.js";
 
-const { FAINTEST, LONGEST_SIDE, MOST_PIXELS, STRIP, WORKING_SIDE } = DECODE;
+const { FAINTEST, LIGHT, LONGEST_SIDE, MOST_PIXELS, SAMPLED, STRIP, WORKING_SIDE } = DECODE;
 
 export class PictureError extends Error {}
 
@@ -17,11 +17,27 @@ export async function openPicture(blob) {
     }
     const share = Math.max(1, Math.ceil(Math.max(width, height) / WORKING_SIDE)); // pixels a side that become one
     const white = onPaper(bitmap, share, "#fff");
-    const small = contrast(white) >= FAINTEST ? white : onPaper(bitmap, share, "#000");
+    const swallowed = isLight(bitmap) || contrast(white) < FAINTEST;
+    const small = swallowed ? onPaper(bitmap, share, "#000") : white;
     return { ...small, size: [width, height] };
   } finally {
     bitmap.close();
   }
+}
+
+// Whether a picture is transparent for the most part, and what it shows nearly white: a dark edge is no ink.
+function isLight(bitmap) {
+  const small = Math.max(1, Math.floor(Math.max(bitmap.width, bitmap.height) / SAMPLED));
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.ceil(side / small));
+  const brush = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  brush.drawImage(bitmap, 0, 0, width, height);
+  const { data } = brush.getImageData(0, 0, width, height);
+  let [seen, off] = [0, 0];
+  for (let k = 0; k < data.length; k += 4) {
+    seen += data[k + 3];
+    off += data[k + 3] * (255 - Math.min(data[k], data[k + 1], data[k + 2]));
+  }
+  return seen > 0 && seen < 128 * width * height && off < LIGHT * seen;
 }
 
 // On paper of one colour, averaged over squares, in strips: so no copy of a large picture is made.
