@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import io
 import json
 import os
 import re
@@ -17,8 +18,9 @@ from PIL import Image
 
 from conftest import LONG, ROOT
 from mnistry import MnistryError, Reader
+from mnistry.imaging.decode import open_picture
 from mnistry.imaging.normalization import normalize
-from mnistry.reading import locate, views
+from mnistry.reading import layout, locate, views
 from mnistry.reading.learned import Trust
 from mnistry.web.site import onnxruntime_web, write
 from mnistry.web.site.constants import constants
@@ -218,6 +220,34 @@ def test_ink_comes_into_the_same_form(page: Any):
         found = called(page, "normalization", "script.normalize(pixels, others[0])", ink, width)
         assert np.abs(found.astype(int) - normalize(ink).ravel()).max() <= 1
     assert not called(page, "normalization", "script.normalize(pixels, 4)", np.zeros((4, 4), np.float32)).any()
+
+
+@pytest.mark.slow
+@in_a_browser
+def test_rows_are_those_of_python(page: Any):
+    rng = np.random.default_rng(4)
+    for wide in (60, 400, 3000):  # crowded, and with fields far apart
+        corner, size = rng.integers(0, (wide, 120), (80, 2)), rng.integers((3, 8), (20, 30), (80, 2))
+        boxes = np.concatenate([corner, corner + size * rng.choice([1, 1, 4], (80, 1))], axis=1).astype(np.float32)
+        found = called(page, "layout", f"script.rows({BOXES}).flatMap((row) => [...row, 255])", flat(boxes))
+        assert found.tolist() == [k for row in layout.rows(boxes) for k in (*row, 255)]
+
+
+@pytest.mark.slow
+@in_a_browser
+def test_transparent_pictures_are_laid_on_the_same_ground(page: Any):
+    ink = np.zeros((60, 50), np.uint8)
+    ink[10:50, 20:28] = 255
+    for level, dark in ((255, True), (255, False), (0, False)):  # white ink, one pixel of it dark or none; black ink
+        pixels = np.dstack([np.full((60, 50, 3), level, np.uint8), ink])
+        if dark:
+            pixels[3, 3] = (0, 0, 0, 255)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        expected = np.asarray(open_picture(file.getvalue())[0])
+        found = called(page, "decode", "(await script.openPicture(new Blob([pixels]))).pixels",
+                       np.frombuffer(file.getvalue(), np.uint8))  # fmt: skip
+        assert np.abs(found.astype(int) - expected.ravel()).max() <= 1
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `compare` takes."""
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="names from `mnistry models` (default: all)")
     dataset_argument(parser)
-    parser.add_argument("--seeds", type=_seeds, help="how many runs of each, or which, such as 0,1,2 (default: 1 to 5)")
+    parser.add_argument("--seeds", type=_seeds, help="how many runs of each, or which: 0,1,2 (default: its own number)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print the table as CSV, rounded")
     form.add_argument("--latex", action="store_true", help="print the table as LaTeX, for the package booktabs")

@@ -19,7 +19,7 @@ class Digit:
     `digit` is 0 to 9, or None for a shape that the model refuses. `probability`, 0 to 1, is that of this digit, and of
     being a digit at all. `box` is (x, y, width, height) in pixels of the picture itself, seen upright: (x, y) is the
     upper left corner. `image` is what the recogniser saw, uint8 (28, 28), 0 = paper: the digit's own ink.
-    `probabilities`, float32 (10,), are those of all ten digits; to 1 is missing the probability that it is none.
+    `probabilities`, float32 (10,), are those of all ten digits; their sum is below 1 where it may be no digit.
     """
 
     digit: int | None

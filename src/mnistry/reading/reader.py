@@ -16,9 +16,7 @@ from mnistry.settings import MnistryError
 
 __all__ = ["BATCH", "THRESHOLD", "Box", "Digit", "Reader", "Reading", "model_card"]
 
-THRESHOLD = (
-    0.5  # the probability below which what has MNIST form is searched as any picture; 99.75 % of test digits have more
-)
+THRESHOLD = 0.5  # if it is less probable, what has MNIST form is searched like any other picture
 
 
 class Reader(Recognizer):

@@ -52,7 +52,7 @@ class DigitAnswer(BaseModel):
     probability: float = Field(ge=0, le=1)
     box: list[int] = Field(min_length=4, max_length=4, description="x, y, width, height in pixels of the picture")
     probabilities: list[float] | None = Field(
-        None, description="of the ten digits; to 1 is missing that it is none; with detail=true"
+        None, description="of the ten digits, their sum below 1 where it may be no digit; with detail=true"
     )
     image: str | None = Field(
         None, description="the 28x28 that the recogniser saw, a data URL of a PNG; with detail=true"

@@ -87,18 +87,16 @@ def test_crops_show_the_box_in_the_middle_and_what_is_around_it():
 
 def test_half_of_a_target_is_what_the_teachers_say(mnist: Path):
     made = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)).scene(np.random.default_rng(5), kind="row")
+    teachers = [bundled("verifier")] * 2
     taught, untaught = (
-        Cropper(bundled("locator"), teachers).crops(made, np.random.default_rng(0))
-        for teachers in ([bundled("verifier")] * 2, [])
+        Cropper(bundled("locator"), told).crops(made, np.random.default_rng(0)) for told in (teachers, [])
     )
-    assert len(untaught.targets) > 0
+    assert np.array_equal(taught.near, untaught.near)
     assert set(untaught.targets.ravel()) == {0, 1}
     said = 2 * taught.targets - untaught.targets
     assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
-    assert 0 <= said.min() < said.max() <= 1 + 1e-6
-    right = (said.argmax(axis=1) == untaught.targets.argmax(axis=1)).mean()
-    assert right > 0.7  # a scene of which the bundled verifier knows most
-    assert np.array_equal(taught.near, untaught.near)
+    assert np.abs(said - untaught.targets).max(axis=1).min() > 1e-6  # a network is never wholly sure
+    assert (said.argmax(axis=1) == untaught.targets.argmax(axis=1)).mean() > 0.7  # and knows most of this scene
 
 
 def test_the_file_answers_as_the_keras_model(mnist: Path):
@@ -186,7 +184,7 @@ def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_pat
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
     kept = json.loads((tmp_path / "verifier.json").read_text("utf-8"))
     assert kept["settings"]["teachers"] == [str(tmp_path / "teacher.onnx")]
-    begun = LocatorRun.changed({"start": str(tmp_path), "steps": "1", "verifier_steps": "1"}, 0)
+    begun = LocatorRun.changed({"start": str(tmp_path), "steps": "1", "verifier_steps": "1"}, 5)
     train_all(begun, tmp_path / "begun", False)
     with np.load(tmp_path / "verifier.npz") as old, np.load(tmp_path / "begun" / "verifier.npz") as new:
         assert np.allclose(old["weight0"], new["weight0"], atol=2e-3)  # one step away, not begun anew
