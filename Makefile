@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/cnn
+PARALLEL := -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder  # a process for each core, each with whole modules
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 NOTEBOOKS := mnist.ipynb your_own_digits.ipynb
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -28,12 +29,12 @@ reproduce: $(VENV)/ready  ## train the whole table of docs/results.md anew (it s
 	$(BIN)/python benchmarks/reproduce.py
 
 test: $(VENV)/ready-to-test  ## the tests of minutes; those on the real MNIST where MNISTRY_DATA or ../shared/mnist has it
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-all: test test-slow  ## every test
 
 test-slow: $(VENV)/ready-to-test  # what `make test` leaves out: long trainings, notebooks, Ray, browsers
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .

@@ -314,6 +314,7 @@ def test_a_missing_extra_says_what_to_install(tmp_path: Path):
 # --- As a process
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path):
     running = subprocess.Popen(
         [sys.executable, "-m", "mnistry.cli", "train", "dense", *DIGITS, "--epochs", "5000", "--out", tmp_path / "run"],

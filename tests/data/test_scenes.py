@@ -1,18 +1,19 @@
 """Scenes: legal, repeatable, and of other people and grounds in validation than in training."""
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from mnistry.data.drawing import grounds
+from mnistry.data.drawing import grounds, layouts
 from mnistry.data.drawing.clutter import HELD_BACK_FONTS, HELD_BACK_PENS, TRAINING_FONTS, TRAINING_PENS, character
 from mnistry.data.drawing.marks import Pen, Strokes, draw, field, thinned
 from mnistry.data.drawing.page import Page, readable
 from mnistry.data.drawing.styles import styled_hands
+from mnistry.data.drawing.writing import COMMA, SLASHES, somebody
 from mnistry.data.scenes import KINDS, Crowd, Scene, SceneMaker
 from mnistry.data.writers import HELD_BACK_STROKES, Pictures, folder_hands, mnist_hands, stroke_hands
 from mnistry.settings import MnistryError
@@ -39,7 +40,8 @@ def test_every_kind_makes_legal_scenes_at_any_size(maker: SceneMaker, kind: str,
         check(maker.scene(random, *size, kind=kind), size)
 
 
-def test_a_pad_is_even_and_has_many_ones(maker: SceneMaker) -> None:
+def test_a_pad_is_even_and_has_many_ones(maker: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "CIRCLED", 0.0)
     random = np.random.default_rng(4)
     scenes = [maker.scene(random, kind="pad") for _ in range(60)]
     labels = np.concatenate([scene.labels for scene in scenes])
@@ -200,6 +202,39 @@ def test_a_pen_draws_lines_of_its_width_at_any_size() -> None:
         for width in (6.0, 10.0):
             tile = draw(shape, 60 * np.eye(2), (50.3, 80.6), Pen(width), RANDOM)
             assert tile.alpha[len(tile.alpha) // 2].sum() == pytest.approx(width, abs=1.6)
+
+
+def test_a_way_below_its_foot_is_drawn_to_its_end() -> None:
+    for shape, depth in ((COMMA, 0.13), (SLASHES[-1], 0.3)):
+        tile = draw(shape, 100 * np.eye(2), (60, 150), Pen(4), RANDOM)
+        rows = np.flatnonzero(tile.alpha.max(axis=1) > 0.5)
+        assert tile.top + rows[-1] == pytest.approx(150 + 100 * depth, abs=4)
+
+
+def test_a_slash_is_a_mark_of_its_number_and_as_aslant_in_any_hand(maker: SceneMaker) -> None:
+    writing = replace(somebody(maker.crowds[0].hands, 40, RANDOM), slant=-0.5, pen=Pen(4))
+    for slash in SLASHES:
+        page = Page(128, 128)
+        page.sign(writing.tile(slash, 64, 90, RANDOM), 40, of_number=True)
+        rows, columns = np.nonzero(page.ink > 0.5)
+        assert np.corrcoef(rows, columns)[0, 1] < -0.9  # from below on the left to above on the right
+        assert (len(page.marks), len(page.signs), len(page.ignored)) == (1, 0, 0)
+
+
+def test_a_ring_round_digits_is_no_answer(maker: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "CIRCLED", 1.0)
+    writing = replace(somebody(maker.crowds[0].hands, 30, RANDOM), pen=Pen(3), angle=0.0, marks=0.0, links=0.0)
+    for _ in range(20):
+        page = Page(128, 128)
+        writing.row(page, [8, 8], 40, 80, 0, RANDOM, maker.clutter)
+        alone = page.ink.copy()
+        layouts._circled(page, 0, writing, RANDOM)
+        ring = np.argwhere(page.ink > alone + 0.5)
+        points = np.concatenate([digit.outline for digit in page.digits])
+        assert len(page.digits) == 2
+        assert ring[:, 0].min() < points[:, 1].min()
+        assert ring[:, 0].max() > points[:, 1].max()
+        assert not page.signs + page.marks + page.ignored
 
 
 def test_thinning_leaves_lines_of_one_pixel_that_hang_together() -> None:

@@ -9,7 +9,7 @@ import pytest
 from mnistry.models.backend import Checkpoint
 from mnistry.models.recipes import find_recipe
 
-SMALL = {"epochs": 5, "batch_size": 64}
+SMALL = {"epochs": 5, "batch_size": 64, "width": 8}
 CASES = {
     "dropout": ("cnn", {}),
     "augmentation, mean of the weights, cosine": ("fast", {"ema": 0.9, "rotation": 8, "spoilt": 0.2}),

@@ -48,6 +48,7 @@ def test_a_step_goes_on_in_the_direction_of_those_before():
     assert np.sum(step * (left @ right)) / np.linalg.norm(step) / np.linalg.norm(left @ right) > 0.97
 
 
+@pytest.mark.slow
 def test_the_setting_chooses_the_optimizer(few_digits: tuple[np.ndarray, np.ndarray]):
     models = [find_recipe("fast").changed({"optimizer": name}).build(0).fit(*few_digits) for name in ("muon", "adam")]
     one, other = (model.model_.get_weights()[0] for model in models)

@@ -30,6 +30,7 @@ def build(recipe: str, **changes: object):
     return find_recipe(recipe).changed({"epochs": 4, "batch_size": 32, "width": 8, "teacher": ""} | changes).build(0)
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_weights_brings_its_own_batch_norm(few_digits):
     images, labels = few_digits
     classifier = build("cnn", ema=0.9).fit(images, labels)
@@ -281,6 +282,7 @@ def test_what_the_network_takes_for_a_digit_is_left_out(few_digits):
     assert len(lesson.others)  # never all of them
 
 
+@pytest.mark.slow
 def test_a_member_of_the_last_seed_and_the_next_is_one_of_the_first(tmp_path: Path):
     run = train(
         "ensemble", "digits", seed=2**32 - 1, changes={"members": "dense:1", "epochs": 1},

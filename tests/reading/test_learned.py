@@ -86,6 +86,7 @@ def test_a_picture_is_enlarged_where_it_is_small_or_something_in_it_is(height: i
     assert locator.look(paper(150, 120))[-1].view.scale == 2
 
 
+@pytest.mark.slow
 def test_very_many_candidates_take_little_memory():
     chance = np.random.default_rng(0)
     look = view(Image.new("RGB", (640, 640)), 1.0)

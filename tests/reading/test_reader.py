@@ -199,7 +199,7 @@ def test_the_bundled_model_keeps_the_test_digits_and_refuses_letters(reader: Rea
 @pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_real_digits_enlarged_and_brought_back_are_read_the_same(reader: Reader):
-    images = load("mnist").test_images[:1000]
+    images = load("mnist").test_images[:400]
     proba = reader.predict_proba(images) * reader.is_digit(images)[:, None]
     expected = np.where(proba.max(axis=1) >= THRESHOLD, proba.argmax(axis=1).astype(str), "?")
     large = images.repeat(4, axis=1).repeat(4, axis=2)

@@ -13,7 +13,7 @@ from conftest import LONG, ROOT
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n"),
-    [("fetch", 3), ("trainings", 4), ("teachings", 2), ("searches", 3), ("read", 200), ("ctrl-c", 14)],
+    [("fetch", 3), ("trainings", 2), ("teachings", 1), ("searches", 2), ("read", 200), ("ctrl-c", 5)],
 )
 def test_it_holds(kind: str, n: int):
     done = subprocess.run(
@@ -47,11 +47,11 @@ def hostile(kind: str, n: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["tar", "folder"])
+@pytest.mark.parametrize("source", ["tar"])
 def test_many_pictures_are_read_in_order_and_go_on_after_a_kill(source: str):
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "scale.py", "--pictures", "1100", "--cores", "2", "--source", source,
-         "--kills", "2"],
+         "--kills", "1"],
         capture_output=True, text=True, timeout=LONG,
     )  # fmt: skip
     told = json.loads(done.stdout.splitlines()[-1])

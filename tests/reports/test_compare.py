@@ -325,7 +325,7 @@ def test_ctrl_c_ends_the_training_at_once_and_the_next_call_goes_on(
 def test_a_killed_comparison_leaves_no_training_and_the_same_command_does_the_work_once(
     how: signal.Signals, settings: Settings
 ):
-    command = [sys.executable, "-m", "mnistry.cli", "compare", "boosting", *DIGITS, "--seeds", "1", "--json", "--quiet"]
+    command = [sys.executable, "-m", "mnistry.cli", "compare", "forest", *DIGITS, "--seeds", "1", "--json", "--quiet"]
     if how == signal.SIGHUP:  # who started these tests may have it ignored, as nohup does
         signal.signal(how, signal.SIG_DFL)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
@@ -334,8 +334,8 @@ def test_a_killed_comparison_leaves_no_training_and_the_same_command_does_the_wo
     until(lambda: not trainings(settings.home), "its end")
     assert not list(settings.runs.glob("*"))  # it has ended before its work was done
     again = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert [row["recipe"] for row in json.loads(again.stdout)["rows"]] == ["boosting"]
-    assert [folder.name for folder in settings.runs.iterdir()] == ["boosting-seed0"]
+    assert [row["recipe"] for row in json.loads(again.stdout)["rows"]] == ["forest"]
+    assert [folder.name for folder in settings.runs.iterdir()] == ["forest-seed0"]
     assert trainings(settings.home) == []
 
 

@@ -361,6 +361,7 @@ def test_a_study_without_an_answer_is_told(search, command, tmp_path: Path, monk
 # --- One trial
 
 
+@pytest.mark.slow
 def test_a_trial_tells_its_epochs_and_ends_when_it_is_told(few_digits):
     task = Task("dense", {"epochs": 4, "width": 8}, "digits", 0.1, 0)
     told: list[int] = []
@@ -528,6 +529,7 @@ module.tune("logistic", 3, "digits", settings=Settings(Path(sys.argv[1]), offlin
 """
 
 
+@pytest.mark.slow
 def test_a_search_survives_kill_9_and_goes_on(search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
@@ -557,13 +559,13 @@ sys.exit(main(sys.argv[1:]))
 def test_a_killed_search_goes_on_with_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MNISTRY_HOME", str(tmp_path))
     command = [sys.executable, "-c", TUNE, "tune", "cnn", "--dataset", "digits", "--trials", "1", "--space",
-               "label_smoothing=0.0,0.1", "--set", "epochs=60", "--json", "--quiet"]  # fmt: skip
+               "label_smoothing=0.0,0.1", "--set", "epochs=8", "--json", "--quiet"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
         (kept,) = until(lambda: list(tmp_path.glob("checkpoints/*.npz")), "a checkpoint")
         first.kill()
     until(lambda: not processes(tmp_path), "the end of the trial's process")
     epochs = Checkpoint(kept, resume=True).read()["epoch"]
-    assert epochs < 60, "the trial was over before the kill"
+    assert epochs < 8, "the trial was over before the kill"
     second = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert second["trials"] == {"complete": 1, "pruned": 0, "failed": 0, "interrupted": 1}
     recipe = find_recipe("cnn").changed(second["best"]["settings"])

@@ -265,6 +265,7 @@ def test_a_request_too_many_is_refused_before_its_body_has_come_and_its_connecti
     assert b'mnistry_requests_total{method="POST",route="other",status="503"}' in text
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_take_its_answer_is_cut_off(tmp_path: Path):
     with running(tmp_path, "--answer-seconds", "1", "--quiet") as service:
         noise = np.random.default_rng(0)

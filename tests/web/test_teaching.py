@@ -63,6 +63,7 @@ async def finished(opened: Any) -> dict[str, Any]:
     raise AssertionError(state)
 
 
+@pytest.mark.slow
 def test_a_teaching_is_told_while_it_runs_and_its_model_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     code = """
 import json, pathlib, time

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnxruntime
 import pytest
@@ -21,10 +22,11 @@ from mnistry.reading.verifier import MARK, NOTHING, SIGN, Verifier
 from mnistry.reading.views import view
 from mnistry.settings import MnistryError, Settings
 from mnistry.training.locator import trust
-from mnistry.training.locator.crops import Cropper, labelled, standardised
+from mnistry.training.locator.crops import Cropper, joined, labelled, standardised
 from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
-from mnistry.training.locator.run import CandidateScenes, LocatorRun, train_all
+from mnistry.training.locator.run import BUNDLED, CandidateScenes, LocatorRun, _start, train_all
 from mnistry.training.locator.trust import _exponents, _logistic
+from mnistry.training.locator.unfold import load_file
 
 
 def scene(**parts: list[tuple[float, float, float, float]]) -> Scene:
@@ -86,17 +88,18 @@ def test_crops_show_the_box_in_the_middle_and_what_is_around_it():
 
 
 def test_half_of_a_target_is_what_the_teachers_say(mnist: Path):
-    made = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)).scene(np.random.default_rng(5), kind="row")
-    teachers = [bundled("verifier")] * 2
+    maker, generator = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)), np.random.default_rng(5)
+    scenes = [maker.scene(generator, kind="row") for _ in range(8)]
     taught, untaught = (
-        Cropper(bundled("locator"), told).crops(made, np.random.default_rng(0)) for told in (teachers, [])
+        joined([Cropper(bundled("locator"), told).crops(scene, np.random.default_rng(0)) for scene in scenes])
+        for told in ([bundled("verifier")] * 2, [])
     )
     assert np.array_equal(taught.near, untaught.near)
     assert set(untaught.targets.ravel()) == {0, 1}
     said = 2 * taught.targets - untaught.targets
     assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
     assert np.abs(said - untaught.targets).max(axis=1).min() > 1e-6  # a network is never wholly sure
-    assert (said.argmax(axis=1) == untaught.targets.argmax(axis=1)).mean() > 0.7  # and knows most of this scene
+    assert (said.argmax(axis=1) == untaught.targets.argmax(axis=1)).mean() > 0.7  # and knows most of these scenes
 
 
 def test_the_file_answers_as_the_keras_model(mnist: Path):
@@ -116,6 +119,33 @@ def test_the_file_answers_as_the_keras_model(mnist: Path):
     proba = np.exp(logits - logits.max(axis=1, keepdims=True))
     answers = Verifier(verifier_onnx(network)).answers([look], boxes, np.zeros(3, np.intp))
     assert np.abs(proba / proba.sum(axis=1, keepdims=True) - answers).max() < 2e-3  # crops are kept in 256 levels
+
+
+def test_a_network_goes_on_from_its_file_or_another_training(mnist: Path, tmp_path: Path):
+    maker, generator = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)), np.random.default_rng(0)
+    scenes = [maker.scene(generator, kind="row") for _ in range(8)]
+    crops = joined([Cropper(bundled("locator")).crops(scene, generator) for scene in scenes])
+    seen = [standardised(crops.near), standardised(crops.far)]
+    network = verifier_network()
+    _start(LocatorRun(start=BUNDLED), "verifier", lambda: seen)(network)
+    norms = [layer for layer in network.layers if type(layer).__name__ == "BatchNormalization"]
+    look, boxes = (
+        view(Image.fromarray(scenes[0].image), 1.0),
+        np.array([(20, 20, 50, 60), (60, 60, 70, 90)], np.float32),
+    )
+    here = np.zeros(2, np.intp)
+    said = [Verifier(file).answers([look], boxes, here) for file in (bundled("verifier"), verifier_onnx(network))]
+    assert np.abs(said[0] - said[1]).max() < 1e-3
+    taught = keras.Model(network.inputs, norms[-1].output)  # in training a norm sees what it saw here
+    assert np.allclose(taught(seen, training=True), taught(seen, training=False), atol=1e-2)
+    for layer in norms:
+        assert not np.allclose(layer.moving_variance, 1)
+    with pytest.raises(MnistryError, match="other layers than verifier"):
+        load_file(network, bundled("locator"), seen)
+    np.savez(tmp_path / "verifier.npz", step=9, **{f"weight{k}": w.numpy() for k, w in enumerate(network.weights)})
+    other = verifier_network()
+    _start(LocatorRun(start=tmp_path), "verifier", lambda: None)(other)
+    assert all(np.array_equal(one, same) for one, same in zip(network.weights, other.weights, strict=True))
 
 
 def test_no_candidate_is_no_answer():
@@ -169,7 +199,7 @@ def test_the_fit_finds_the_weights_that_made_the_answers():
 @pytest.mark.slow
 def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("MNISTRY_DATA", str(mnist))
-    monkeypatch.setattr("mnistry.training.locator.run.SCENES", 30)
+    monkeypatch.setattr("mnistry.training.locator.run.SCENES", 8)
     monkeypatch.setattr("mnistry.training.locator.run.locator_onnx", lambda *_: bundled("locator"))  # finds something
     told = list[tuple[int, int, str]]()
     cards = train_all(LocatorRun(steps=4, verifier_steps=4), tmp_path, False, lambda *step: told.append(step))
@@ -184,10 +214,6 @@ def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_pat
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
     kept = json.loads((tmp_path / "verifier.json").read_text("utf-8"))
     assert kept["settings"]["teachers"] == [str(tmp_path / "teacher.onnx")]
-    begun = LocatorRun.changed({"start": str(tmp_path), "steps": "1", "verifier_steps": "1"}, 5)
-    train_all(begun, tmp_path / "begun", False)
-    with np.load(tmp_path / "verifier.npz") as old, np.load(tmp_path / "begun" / "verifier.npz") as new:
-        assert np.allclose(old["weight0"], new["weight0"], atol=2e-3)  # one step away, not begun anew
 
 
 FEED = """
@@ -221,7 +247,8 @@ def test_a_killed_training_leaves_no_process(tmp_path: Path):
 @pytest.mark.slow
 def test_a_locator_that_finds_nothing_is_told(mnist: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("MNISTRY_DATA", str(mnist))
-    with pytest.raises(MnistryError, match="found nothing in 200 scenes: train it with more steps"):
+    monkeypatch.setattr("mnistry.training.locator.learn.NONE", 1)
+    with pytest.raises(MnistryError, match="found nothing in 50 scenes: train it with more steps"):
         train_all(LocatorRun(steps=1, verifier_steps=2), tmp_path, False)
     assert (tmp_path / "locator.npz").is_file()
 
@@ -235,8 +262,11 @@ def test_wrong_settings_are_told():
         LocatorRun.changed({"strokes": "nowhere.gz"}, 0)
     with pytest.raises(MnistryError, match=r"nowhere.onnx is no teacher: expected the file of a verifier"):
         LocatorRun.changed({"teachers": "nowhere.onnx"}, 0)
-    with pytest.raises(MnistryError, match=r"nowhere has no training: expected a folder with locator.npz"):
+    with pytest.raises(MnistryError, match=r"nowhere has no training: expected `bundled`, or a folder with"):
         LocatorRun.changed({"start": "nowhere"}, 0)
+    for rate in ("0", "2", "fast", "nan"):
+        with pytest.raises(MnistryError, match="Expected a learning rate above 0 and up to 1"):
+            LocatorRun.changed({"learning_rate": rate}, 0)
 
 
 def test_options_that_do_nothing_are_refused(command: Any):

@@ -8,9 +8,11 @@ import numpy as np
 from mnistry.data.drawing.forms import Grid, form
 from mnistry.data.drawing.marks import Generator, Pen, Strokes, Tile, draw
 from mnistry.data.drawing.page import Page
-from mnistry.data.drawing.writing import LARGEST, SMALLEST, Look, size_between, some_labels
+from mnistry.data.drawing.writing import LARGEST, SMALLEST, Look, Writing, size_between, some_labels
 
 Layout = Callable[[Page, Look, Generator], None]
+
+CIRCLED = 0.1  # share of the rows and of the single digits round which there is a ring or a box, drawn by hand
 
 
 def size_for(kind: str, height: int, random: Generator) -> float:
@@ -45,6 +47,7 @@ def _row(page: Page, look: Look, random: Generator) -> None:
         _rule(page, x, end, y + size * random.uniform(0.02, 0.3), size, random)
     if random.random() < 0.1:
         _beside(page, look, random, int(random.integers(1, 3)))
+    _circled(page, 0, look.writing, random)
 
 
 def _rows(page: Page, look: Look, random: Generator) -> None:
@@ -57,7 +60,9 @@ def _rows(page: Page, look: Look, random: Generator) -> None:
     while y < page.height + 0.2 * size:
         fits = max(1, int((page.width - left) / (size * (0.65 + max(writing.gap, 0)))))
         labels = look.labels(int(random.integers(1, min(fits, 12) + 1)), random)
+        before = len(page.digits)
         writing.row(page, labels, left + random.normal(0, 0.15) * size, y, row, random, look.clutter)
+        _circled(page, before, writing, random)
         writing = writing if same else look.another()
         y, row = y + step * random.uniform(0.95, 1.1), row + 1
 
@@ -111,6 +116,7 @@ def _single(page: Page, look: Look, random: Generator) -> None:
     look.put(page, writing, label, (x, y), 0, random)
     if random.random() < 0.12:
         page.line(*_frame_ends(page, size, random), size * random.uniform(0.02, 0.1), random.random() < 0.5)
+    _circled(page, 0, writing, random)
 
 
 def _frame_ends(page: Page, size: float, random: Generator) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -138,6 +144,7 @@ def _pad(page: Page, look: Look, random: Generator) -> None:
     x = max(page.width - long, 0) * random.uniform(0, 1)
     y = size + max(page.height - size, 0) * random.uniform(0, 1)
     writing.row(page, labels, x, y, 0, random, look.clutter)
+    _circled(page, 0, writing, random)
 
 
 def _mixed(page: Page, look: Look, random: Generator) -> None:
@@ -235,6 +242,26 @@ def _beside(page: Page, look: Look, random: Generator, many: int) -> None:
         if page.free((round(x) - half, round(y - size), round(x) + half, round(y))):
             mark = look.writing.loose(random).tile(look.clutter.mark(random), x, y, random, size / look.writing.size)
             page.sign(mark, look.writing.size)
+
+
+def _circled(page: Page, first: int, writing: Writing, random: Generator) -> None:
+    """Now and then a ring or a box round the digits from number `first` on, or round one of them."""
+    digits = page.digits[first:]
+    if not digits or random.random() >= CIRCLED:
+        return
+    if random.random() < 0.4:
+        digits = [digits[int(random.integers(len(digits)))]]
+    points = np.concatenate([digit.outline for digit in digits])
+    middle, half = (points.min(axis=0) + points.max(axis=0)) / 2, np.ptp(points, axis=0) / 2
+    half = np.maximum(half, random.uniform(0.3, 1) * half.max() if len(digits) == 1 else 0)
+    half = half * random.uniform(1, 1.35) + writing.size * random.uniform(0.05, 0.5, 2)
+    angle = random.uniform(0, 6.28) + np.linspace(0, random.uniform(5.7, 7), 40)
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    if random.random() < 0.35:  # a box with round corners
+        ring = np.sign(ring) * np.abs(ring) ** random.uniform(0.1, 0.4)
+    ring *= 1 + random.normal(0, 0.03) * np.sin(angle * random.uniform(0.5, 3))[:, None]
+    way = Strokes(((half * ring).astype(np.float32),))
+    page.write(draw(way, np.eye(2), (float(middle[0]), float(middle[1])), writing.pen, random))
 
 
 def _rule(page: Page, left: float, right: float, y: float, size: float, random: Generator) -> None:

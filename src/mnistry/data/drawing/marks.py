@@ -39,11 +39,11 @@ class Field:
         return max(bottom - top, 0.75 * (right - left), 1.0)
 
     @property
-    def reach(self) -> tuple[float, float, float]:
-        """Left, top and right of the ink in units of height; its foot is at 0."""
+    def reach(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the ink in units of height; its foot is at 0."""
         left, top, right, bottom = self.box
         wide, high = (right - left) / self.scale / 2, (bottom - top) / self.scale
-        return -wide, -high, wide
+        return -wide, -high, wide, 0.0
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Strokes:
     ways: tuple[Floats, ...]
 
     @property
-    def reach(self) -> tuple[float, float, float]:
-        """Left, top and right of the ways in units of height."""
+    def reach(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the ways in units of height; a comma goes below its foot."""
         points = np.concatenate(self.ways)
-        (left, top), right = points.min(axis=0), points[:, 0].max()
-        return float(left), float(top), float(right)
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return float(left), float(top), float(right), max(float(bottom), 0.0)
 
 
 Shape = Field | Strokes
@@ -160,10 +160,10 @@ def draw(
 
     `bend` is how far smooth waves push the ink about, in units of height.
     """
-    left, top, right = shape.reach
+    left, top, right, bottom = shape.reach
     (a, b), (c, d) = matrix.tolist()
-    xs = [a * x + b * y for x in (left, right) for y in (top, 0.0)]
-    ys = [c * x + d * y for x in (left, right) for y in (top, 0.0)]
+    xs = [a * x + b * y for x in (left, right) for y in (top, bottom)]
+    ys = [c * x + d * y for x in (left, right) for y in (top, bottom)]
     size = float(abs(a * d - b * c) ** 0.5)
     extra = 2 + bend * size + (pen.width / 2 if isinstance(shape, Strokes) or shape.half < 1 else max(pen.grow, 0) + 2)
     extra += pen.hollow + (pen.width / 2 if isinstance(shape, Field) else 0)

@@ -15,6 +15,7 @@ FINE = 0.06  # of a digit's height: a pen so fine draws MNIST's digits by their 
 LETTER = -1  # the label of what is no digit
 PLAIN = 0.5  # share of the 1s that are one straight stroke
 UPRIGHT = Strokes((np.array([(0, -1), (0, 0)], np.float32),))  # a 1 as upright as a ruled line, however a hand leans
+STEEP = 0.45  # radians: how much the rows of somebody may rise or fall who does not write level
 STRUCK_OUT = 0.004  # share of the digits that their writer crossed out
 
 
@@ -30,8 +31,12 @@ EQUALS = Strokes(
     (np.array([(-0.2, -0.55), (0.2, -0.56)], np.float32), np.array([(-0.2, -0.3), (0.2, -0.32)], np.float32))
 )
 PLUS = Strokes((np.array([(-0.22, -0.42), (0.22, -0.43)], np.float32), np.array([(0, -0.65), (0.0, -0.2)], np.float32)))
-SLASH = _way((0.33, -1.15), (-0.33, 0.12))
-BETWEEN = (DOT, DOT, COMMA, COMMA, DASH, COLON, PLUS, EQUALS, SLASH)
+SLASHES = (  # longer than a digit and more aslant than a 1
+    _way((0.25, -1.2), (-0.25, 0.15)),
+    _way((0.33, -1.15), (-0.33, 0.12)),
+    _way((0.45, -1.3), (-0.45, 0.3)),
+)
+BETWEEN = (DOT, DOT, COMMA, COMMA, DASH, COLON, PLUS, EQUALS, *SLASHES)
 AMOUNT = (DOT, DOT, COMMA, COMMA, DASH)
 AFTER = (DOT, COMMA, DASH, DASH, EQUALS)
 
@@ -59,7 +64,7 @@ class Writing:
     def tile(self, shape: Shape, x: float, y: float, random: Generator, high: float = 1.0) -> Tile:
         """A shape that stands on (x, y), `high` times as high as a digit."""
         size = self.size * high * float(np.exp(random.normal(0, 0.06)))
-        if shape is UPRIGHT:
+        if shape is UPRIGHT or _is_slash(shape):
             return draw(shape, size * np.eye(2), (x, y), self.pen, random)
         turn = self.angle + random.normal(0, 0.03)
         cos, sin = np.cos(turn), np.sin(turn)
@@ -125,10 +130,8 @@ class Writing:
             page.ignore(self.tile(scribble(random, max(0.5, wide)), middle, y, random, random.uniform(0.5, 1.1)))
         elif label >= 0:
             page.digit(tile, label, row)
-        elif shape is SLASH:
-            page.ignore(tile)
         else:
-            page.sign(tile, self.size)
+            page.sign(tile, self.size, of_number=_is_slash(shape))
         return float(left + columns[-1] + 1)
 
     def _link(self, page: Page, x: float, y: float, random: Generator) -> None:
@@ -138,6 +141,10 @@ class Writing:
         dip = self.size * random.uniform(-0.05, 0.15)
         points = np.array([(-reach, 0), (0, dip), (reach, random.normal(0, 0.1 * self.size))], np.float32)
         page.write(draw(Strokes((points,)), np.eye(2), (x, top), self.pen, random))
+
+
+def _is_slash(shape: Shape) -> bool:
+    return any(shape is slash for slash in SLASHES)
 
 
 def pen_for(size: float, random: Generator) -> Pen:
@@ -162,7 +169,7 @@ def somebody(hands: Sequence[Hand], size: float, random: Generator) -> Writing:
     return Writing(
         hands, hand, size, pen_for(size, random),
         slant=random.normal(0.05, 0.17) if random.random() < 0.7 else 0.0,
-        angle=random.normal(0, 0.05) if random.random() < 0.8 else random.uniform(-0.26, 0.26),
+        angle=random.normal(0, 0.05) if random.random() < 0.8 else random.uniform(-STEEP, STEEP),
         gap=random.uniform(low, high), wobble=abs(random.normal(0, 0.06)),
         bend=0.05 if random.random() < 0.4 else 0.0, wide=float(np.exp(random.normal(0, 0.1))),
         marks=random.uniform(0.1, 0.5) if random.random() < 0.3 else 0.0,

@@ -25,6 +25,7 @@ from mnistry.training.locator.crops import Cropper, Crops, joined, standardised
 
 Batch = tuple[Any, Any]
 Tell = Callable[[dict[str, float]], None]
+Start = Callable[[Any], object]
 WAITING = 8  # batches made in advance
 PATIENCE = 5.0  # seconds until a process that makes scenes is asked whether it is alive
 SCENES = 50  # scenes whose candidates come together
@@ -62,12 +63,12 @@ def train_locator(
     settings: LocatorSettings,
     checkpoint: Path,
     tell: Tell = lambda _: None,
-    start: Path | None = None,
+    start: Start | None = None,
 ) -> Any:
     """Train a locator on scenes of `maker()`, which is called in processes beside this one; returns the Keras model.
 
-    Goes on from `checkpoint` where that file is there, else begins with the weights of the checkpoint `start`, else
-    anew. `tell` gets the steps done and mean losses at every checkpoint. Raises MnistryError.
+    Goes on from `checkpoint` where that file is there, else begins with the weights that `start` gives to the model,
+    else anew. `tell` gets the steps done and mean losses at every checkpoint. Raises MnistryError.
     """
     keras = load_keras()
     keras.utils.set_random_seed(settings.seed)
@@ -90,7 +91,7 @@ def train_verifier(
     settings: LocatorSettings,
     checkpoint: Path,
     tell: Tell = lambda _: None,
-    start: Path | None = None,
+    start: Start | None = None,
     teachers: Sequence[bytes] = (),
 ) -> Any:
     """Train a verifier on what `locator`, an ONNX file's bytes, finds in scenes of `maker()`; see `train_locator`.
@@ -124,12 +125,12 @@ def _optimizer(settings: LocatorSettings) -> Any:
     return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=10.0)
 
 
-def _started(model: Any, checkpoint: Path, start: Path | None) -> int:
+def _started(model: Any, checkpoint: Path, start: Start | None) -> int:
     """Give the model what a checkpoint holds, where there is one; returns the steps done."""
     model.optimizer.build(model.trainable_variables)
     step = load_checkpoint(model, checkpoint) if checkpoint.is_file() else 0
     if not step and start is not None:
-        load_checkpoint(model, start, weights_only=True)
+        start(model)
     return step
 
 

@@ -14,15 +14,25 @@ from PIL import Image
 
 from mnistry.data.drawing.insets import enlarged
 from mnistry.data.scenes import Scene, SceneMaker
+from mnistry.models.locator.targets import SceneLike
 from mnistry.reading.learned import LearnedReader
 from mnistry.reading.reader import Reader
 from mnistry.reading.recognizer import bundled
 from mnistry.reading.verifier import Verifier
 from mnistry.reading.views import view
 from mnistry.settings import MnistryError, write_atomic
-from mnistry.training.locator.learn import LocatorSettings, train_locator, train_verifier
+from mnistry.training.locator.crops import Cropper, joined, standardised
+from mnistry.training.locator.learn import (
+    LocatorSettings,
+    Maker,
+    Start,
+    load_checkpoint,
+    train_locator,
+    train_verifier,
+)
 from mnistry.training.locator.onnx import locator_onnx, verifier_onnx
 from mnistry.training.locator.trust import fit_trust
+from mnistry.training.locator.unfold import load_file
 
 KINDS = {  # weights of the kinds of scenes for the verifier: more of what stands alone
     "row": 0.17, "rows": 0.06, "amount": 0.15, "form": 0.06, "single": 0.2, "cropped": 0.13, "mnist": 0.06,
@@ -38,6 +48,8 @@ FITTED_LARGER = 0.25  # the same of the scenes that the trust is fitted on: peop
 SIDE = 128  # pixels of a scene
 SCENES = 1500  # of validation writers, that the trust is fitted on
 EVERY = 200  # steps from checkpoint to checkpoint
+BUNDLED = Path("bundled")  # as a start: the networks that come with mnistry
+SEEN = 64  # scenes by which their batch norms are told apart from their convolutions again
 
 Tell = Callable[[int, int, str], None]
 
@@ -45,7 +57,8 @@ Tell = Callable[[int, int, str], None]
 @dataclass(frozen=True)
 class LocatorRun:
     """What `train_all` trains with: a file of pen strokes, a folder of other writers' digits, the folder of a training
-    whose weights are begun with, verifiers that teach the new one, steps of each network, seed."""
+    whose weights are begun with (or BUNDLED), verifiers that teach the new one, steps of each network, the highest
+    learning rate (None: each network's own, for weights that know nothing yet), seed."""
 
     strokes: Path | None = None
     writers: Path | None = None
@@ -53,6 +66,7 @@ class LocatorRun:
     teachers: tuple[Path, ...] = ()
     steps: int = 30_000
     verifier_steps: int = 40_000
+    learning_rate: float | None = None
     seed: int = 0
 
     @classmethod
@@ -60,7 +74,7 @@ class LocatorRun:
         """With settings by name, as `--set` gives them; raises MnistryError."""
         kinds: dict[str, Callable[[str], Any]] = {
             "strokes": _existing, "writers": _existing, "start": _trained, "teachers": _teachers,
-            "steps": _steps, "verifier_steps": _steps,
+            "steps": _steps, "verifier_steps": _steps, "learning_rate": _rate,
         }  # fmt: skip
         if unknown := set(changes) - set(kinds):
             raise MnistryError(f"locator has the settings {', '.join(kinds)}, not {', '.join(sorted(unknown))}.")
@@ -96,19 +110,20 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
     folder.mkdir(parents=True, exist_ok=True)
     sources = partial(SceneMaker.training, strokes=run.strokes, writers=run.writers)
     settings = LocatorSettings(
-        steps=run.steps, bfloat16=bfloat16, seed=run.seed, every=min(EVERY, run.steps), processes=1
-    )
+        steps=run.steps, learning_rate=run.learning_rate or 0.003, bfloat16=bfloat16, seed=run.seed,
+        every=min(EVERY, run.steps), processes=1,
+    )  # fmt: skip
     model = train_locator(
         sources,
         settings,
         folder / "locator.npz",
         lambda told: tell(int(told["step"]), run.steps, "locator"),
-        run.start and run.start / "locator.npz",
+        _start(run, "locator", lambda: np.stack([scene.image for scene in _some(sources(), run)])),
     )
     locator = locator_onnx(model, {"steps": str(run.steps)})
     settings = replace(
-        settings, steps=run.verifier_steps, batch_size=128, learning_rate=0.002, weight_decay=0.02, processes=2,
-        every=min(EVERY, run.verifier_steps),
+        settings, steps=run.verifier_steps, batch_size=128, learning_rate=run.learning_rate or 0.002,
+        weight_decay=0.02, processes=2, every=min(EVERY, run.verifier_steps),
     )  # fmt: skip
     model = train_verifier(
         partial(_candidate_scenes, sources),
@@ -116,7 +131,7 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
         settings,
         folder / "verifier.npz",
         lambda told: tell(int(told["step"]), run.verifier_steps, "verifier"),
-        run.start and run.start / "verifier.npz",
+        _start(run, "verifier", lambda: _seen(locator, _some(_candidate_scenes(sources), run))),
         [path.read_bytes() for path in run.teachers],
     )
     trust = fitted(locator, verifier_onnx(model), run, lambda done: tell(done, SCENES, "trust"))
@@ -140,6 +155,26 @@ def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int
             tell(done + 1)
 
     return asdict(fit_trust(LearnedReader(locator, verifier, Reader(bundled())), scenes()))
+
+
+def _start(run: LocatorRun, name: str, inputs: Callable[[], Any]) -> Start | None:
+    """What gives a network the weights that it begins with."""
+    if run.start is None:
+        return None
+    if run.start == BUNDLED:
+        return lambda model: load_file(model, bundled(name), inputs())
+    return partial(load_checkpoint, checkpoint=run.start / f"{name}.npz", weights_only=True)
+
+
+def _some(maker: Maker, run: LocatorRun) -> list[SceneLike]:
+    random = np.random.default_rng(run.seed)
+    return [maker.scene(random) for _ in range(SEEN)]
+
+
+def _seen(locator: bytes, scenes: list[SceneLike]) -> list[Any]:
+    cropper, random = Cropper(locator), np.random.default_rng(0)
+    crops = joined([cropper.crops(scene, random) for scene in scenes])
+    return [standardised(crops.near), standardised(crops.far)]
 
 
 def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:
@@ -169,8 +204,10 @@ def _existing(text: str) -> Path:
 
 
 def _trained(text: str) -> Path:
-    if not all((Path(text) / name).is_file() for name in ("locator.npz", "verifier.npz")):
-        raise MnistryError(f"{text} has no training: expected a folder with locator.npz and verifier.npz.")
+    if Path(text) != BUNDLED and not all((Path(text) / name).is_file() for name in ("locator.npz", "verifier.npz")):
+        raise MnistryError(
+            f"{text} has no training: expected `bundled`, or a folder with locator.npz and verifier.npz."
+        )
     return Path(text)
 
 
@@ -183,6 +220,16 @@ def _teachers(text: str) -> tuple[Path, ...]:
         except Exception as problem:  # whatever ONNX Runtime raises at a file that is none, or another network's
             raise MnistryError(f"{path} is no teacher: expected the file of a verifier, verifier.onnx.") from problem
     return paths
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if 0 < rate <= 1:
+        return rate
+    raise MnistryError(f"Expected a learning rate above 0 and up to 1, not {text[:20]!r}.")
 
 
 def _steps(text: str) -> int:
