@@ -9,10 +9,9 @@ import pytest
 from nbclient import NotebookClient
 
 import mnistry
-from conftest import ROOT
+from conftest import LONG, ROOT
 
 FOLDER = ROOT / "notebooks"
-MOST_SECONDS = 600  # two minutes on a usual machine that does nothing else
 PICTURES = {"mnist": 12, "your_own_digits": 8}  # at least so many in its outputs
 
 
@@ -28,8 +27,8 @@ def run(name: str, shorter: tuple[str, str] | None = None) -> str:
         for cell in code_cells(notebook):
             cell.source = cell.source.replace(*shorter)
     start = time.monotonic()
-    NotebookClient(notebook, timeout=MOST_SECONDS, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    assert time.monotonic() - start < MOST_SECONDS
+    NotebookClient(notebook, timeout=LONG, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    assert time.monotonic() - start < LONG
     return "".join(o.get("text", "") for cell in code_cells(notebook) for o in cell.outputs)
 
 

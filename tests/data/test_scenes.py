@@ -212,29 +212,31 @@ def test_a_way_below_its_foot_is_drawn_to_its_end() -> None:
 
 
 def test_a_slash_is_a_mark_of_its_number_and_as_aslant_in_any_hand(maker: SceneMaker) -> None:
-    writing = replace(somebody(maker.crowds[0].hands, 40, RANDOM), slant=-0.5, pen=Pen(4))
+    random = np.random.default_rng(0)
+    writing = replace(somebody(maker.crowds[0].hands, 40, random), slant=-0.5, pen=Pen(4))
     for slash in SLASHES:
         page = Page(128, 128)
-        page.sign(writing.tile(slash, 64, 90, RANDOM), 40, of_number=True)
+        writing._beside(page, slash, 40.0, 90, random, -1, 0)
         rows, columns = np.nonzero(page.ink > 0.5)
         assert np.corrcoef(rows, columns)[0, 1] < -0.9  # from below on the left to above on the right
         assert (len(page.marks), len(page.signs), len(page.ignored)) == (1, 0, 0)
 
 
-def test_a_ring_round_digits_is_no_answer(maker: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ring_goes_round_digits_and_is_no_answer(maker: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layouts, "CIRCLED", 1.0)
-    writing = replace(somebody(maker.crowds[0].hands, 30, RANDOM), pen=Pen(3), angle=0.0, marks=0.0, links=0.0)
+    random = np.random.default_rng(0)
+    writing = replace(somebody(maker.crowds[0].hands, 30, random), pen=Pen(3), angle=0.0, marks=0.0, links=0.0)
+    many = []
     for _ in range(20):
-        page = Page(128, 128)
-        writing.row(page, [8, 8], 40, 80, 0, RANDOM, maker.clutter)
+        page = Page(128, 240)
+        writing.row(page, [8, 8], 40, 80, 0, random, maker.clutter)
         alone = page.ink.copy()
-        layouts._circled(page, 0, writing, RANDOM)
-        ring = np.argwhere(page.ink > alone + 0.5)
-        points = np.concatenate([digit.outline for digit in page.digits])
-        assert len(page.digits) == 2
-        assert ring[:, 0].min() < points[:, 1].min()
-        assert ring[:, 0].max() > points[:, 1].max()
+        layouts._circled(page, 0, writing, random)
+        y, x = np.nonzero(page.ink > alone + 0.5)
+        low, high = np.array([x.min(), y.min()]), np.array([x.max(), y.max()])
+        many.append(sum(bool((digit.outline > low).all() and (digit.outline < high).all()) for digit in page.digits))
         assert not page.signs + page.marks + page.ignored
+    assert set(many) == {1, 2}
 
 
 def test_thinning_leaves_lines_of_one_pixel_that_hang_together() -> None:

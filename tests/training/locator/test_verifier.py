@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from mnistry.training.locator.crops import Cropper, joined, labelled, standardis
 from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
 from mnistry.training.locator.run import BUNDLED, CandidateScenes, LocatorRun, _start, train_all
 from mnistry.training.locator.trust import _exponents, _logistic
-from mnistry.training.locator.unfold import load_file
+from mnistry.training.locator.unfold import _convolutions, load_file
 
 
 def scene(**parts: list[tuple[float, float, float, float]]) -> Scene:
@@ -200,16 +201,19 @@ def test_the_fit_finds_the_weights_that_made_the_answers():
 def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("MNISTRY_DATA", str(mnist))
     monkeypatch.setattr("mnistry.training.locator.run.SCENES", 8)
-    monkeypatch.setattr("mnistry.training.locator.run.locator_onnx", lambda *_: bundled("locator"))  # finds something
     told = list[tuple[int, int, str]]()
-    cards = train_all(LocatorRun(steps=4, verifier_steps=4), tmp_path, False, lambda *step: told.append(step))
+    begun = LocatorRun(start=BUNDLED, steps=4, verifier_steps=4, learning_rate=1e-4)  # so that it finds something
+    cards = train_all(begun, tmp_path, False, lambda *step: told.append(step))
+    for name in ("locator", "verifier"):  # four small steps away from where it began
+        old, new = (_convolutions(file)[1][0] for file in (bundled(name), (tmp_path / f"{name}.onnx").read_bytes()))
+        assert 0 < np.abs(old - new).max() < 0.1 * np.abs(old).max()
     assert [card["bytes"] for card in cards.values()] == [
         (tmp_path / f"{name}.onnx").stat().st_size for name in ("locator", "verifier")
     ]
     assert {what for _, _, what in told} == {"locator", "verifier", "trust"}
     again = list[tuple[int, int, str]]()
     (tmp_path / "teacher.onnx").write_bytes(bundled("verifier"))
-    taught = LocatorRun(steps=4, verifier_steps=6, teachers=(tmp_path / "teacher.onnx",))
+    taught = replace(begun, verifier_steps=6, teachers=(tmp_path / "teacher.onnx",))
     train_all(taught, tmp_path, False, lambda *step: again.append(step))
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
     kept = json.loads((tmp_path / "verifier.json").read_text("utf-8"))

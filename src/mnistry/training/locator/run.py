@@ -110,8 +110,8 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
     folder.mkdir(parents=True, exist_ok=True)
     sources = partial(SceneMaker.training, strokes=run.strokes, writers=run.writers)
     settings = LocatorSettings(
-        steps=run.steps, learning_rate=run.learning_rate or 0.003, bfloat16=bfloat16, seed=run.seed,
-        every=min(EVERY, run.steps), processes=1,
+        steps=run.steps, learning_rate=run.learning_rate or LocatorSettings.learning_rate, bfloat16=bfloat16,
+        seed=run.seed, every=min(EVERY, run.steps), processes=1,
     )  # fmt: skip
     model = train_locator(
         sources,
