@@ -1,6 +1,5 @@
 """`mnistry train locator`: the locator, the verifier and what their answers count, trained one after the other."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,10 +16,11 @@ from mnistry.data.scenes import Scene, SceneMaker
 from mnistry.models.locator.targets import SceneLike
 from mnistry.reading.learned import LearnedReader
 from mnistry.reading.reader import Reader
-from mnistry.reading.recognizer import bundled
+from mnistry.reading.recognizer import bundled, model_card
 from mnistry.reading.verifier import Verifier
 from mnistry.reading.views import view
 from mnistry.settings import MnistryError, write_atomic
+from mnistry.training.locator.cards import card, told
 from mnistry.training.locator.crops import Cropper, joined, standardised
 from mnistry.training.locator.learn import (
     LocatorSettings,
@@ -113,14 +113,14 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
         steps=run.steps, learning_rate=run.learning_rate or LocatorSettings.learning_rate, bfloat16=bfloat16,
         seed=run.seed, every=min(EVERY, run.steps), processes=1,
     )  # fmt: skip
-    model = train_locator(
+    finder = train_locator(
         sources,
         settings,
         folder / "locator.npz",
         lambda told: tell(int(told["step"]), run.steps, "locator"),
         _start(run, "locator", lambda: np.stack([scene.image for scene in _some(sources(), run)])),
     )
-    locator = locator_onnx(model, {"steps": str(run.steps)})
+    locator = locator_onnx(finder, {"steps": str(run.steps)})
     settings = replace(
         settings, steps=run.verifier_steps, batch_size=128, learning_rate=run.learning_rate or 0.002,
         weight_decay=0.02, processes=2, every=min(EVERY, run.verifier_steps),
@@ -136,7 +136,8 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
     )
     trust = fitted(locator, verifier_onnx(model), run, lambda done: tell(done, SCENES, "trust"))
     verifier = verifier_onnx(model, {"steps": str(run.verifier_steps), "trust": json.dumps(trust)})
-    return {name: _written(folder / name, data, run) for name, data in (("locator", locator), ("verifier", verifier))}
+    made = {"locator": (finder, locator), "verifier": (model, verifier)}
+    return {name: _written(folder / name, *both, run) for name, both in made.items()}
 
 
 def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int], None]) -> dict[str, Any]:
@@ -181,12 +182,19 @@ def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:
     return CandidateScenes(sources())
 
 
-def _written(path: Path, data: bytes, run: LocatorRun) -> dict[str, Any]:
-    settings = json.loads(json.dumps(asdict(run), default=str))
-    card = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "recipe": path.name, "settings": settings}
+def _written(path: Path, model: Any, data: bytes, run: LocatorRun) -> dict[str, Any]:
+    made = card(path.name, data, model.count_params(), told(asdict(run)), _begun_with(run, path.name))
     write_atomic(path.with_suffix(".onnx"), data)
-    write_atomic(path.with_suffix(".json"), json.dumps(card, indent=1).encode())
-    return card
+    write_atomic(path.with_suffix(".json"), json.dumps(made, indent=1).encode())
+    return made
+
+
+def _begun_with(run: LocatorRun, name: str) -> dict[str, Any]:
+    """The card of the network whose weights a training begins with; empty where there is none."""
+    if run.start == BUNDLED:
+        return model_card(name)
+    path = run.start / f"{name}.json" if run.start else None
+    return dict(json.loads(path.read_text("utf-8"))) if path and path.is_file() else {}
 
 
 def has_bfloat16() -> bool:
