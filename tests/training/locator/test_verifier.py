@@ -26,10 +26,10 @@ from mnistry.settings import MnistryError, Settings
 from mnistry.training.locator import trust
 from mnistry.training.locator.cards import card, told
 from mnistry.training.locator.crops import UNHEARD, Cropper, joined, labelled, standardised
-from mnistry.training.locator.onnx import crops_onnx, verifier_onnx
+from mnistry.training.locator.onnx import crops_onnx, metadata, verifier_onnx
 from mnistry.training.locator.run import BUNDLED, CandidateScenes, LocatorRun, _start, train_all
 from mnistry.training.locator.trust import _exponents, _logistic
-from mnistry.training.locator.unfold import _convolutions, load_file
+from mnistry.training.locator.unfold import _convolutions, load_between, load_file
 
 
 def scene(**parts: list[tuple[float, float, float, float]]) -> Scene:
@@ -243,10 +243,16 @@ def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_pat
     assert {what for _, _, what in told} == {"locator", "verifier", "trust"}
     again = list[tuple[int, int, str]]()
     (tmp_path / "teacher.onnx").write_bytes(bundled("verifier"))
-    taught = replace(begun, verifier_steps=6, teachers=(tmp_path / "teacher.onnx",))
+    learnt = _convolutions((tmp_path / "locator.onnx").read_bytes())[1][0]
+    taught = replace(begun, verifier_steps=6, teachers=(tmp_path / "teacher.onnx",), shares=(0.5, 1.0))
     train_all(taught, tmp_path, False, lambda *step: again.append(step))
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
     kept, old = json.loads((tmp_path / "verifier.json").read_text("utf-8")), model_card("verifier")
+    taken, start = (
+        _convolutions(file)[1][0] for file in ((tmp_path / "locator.onnx").read_bytes(), bundled("locator"))
+    )
+    assert np.abs(taken - (start + learnt) / 2).max() < 0.01 * np.abs(taken).max()  # half of the way, in 8 bits
+    assert kept["settings"]["shares"] == [0.5, 1.0]
     assert kept["settings"]["teachers"] == [old["sha256"]]
     assert kept["settings"]["begun_with"] == {"sha256": old["sha256"], **old["settings"]}
     assert (kept["parameters"], kept["data"], kept["limits"]) == (old["parameters"], old["data"], old["limits"])
@@ -304,6 +310,27 @@ def test_wrong_settings_are_told():
     for rate in ("0", "2", "fast", "nan"):
         with pytest.raises(MnistryError, match="Expected a learning rate above 0 and up to 1"):
             LocatorRun.changed({"learning_rate": rate}, 0)
+
+    for shares in ("0.5", "0,1", "0.5,2", "half,half", "nan,1", "1,nan"):
+        with pytest.raises(MnistryError, match=r"Expected two shares above 0 and up to 1, such as 0\.5,0\.3"):
+            LocatorRun.changed({"shares": shares}, 0)
+    with pytest.raises(MnistryError, match="add --set start=bundled"):
+        LocatorRun.changed({"shares": "0.5,0.3"}, 0)
+
+
+def test_between_two_files_lies_the_mean_of_their_weights():
+    model = verifier_network()
+    load_between(model, bundled("verifier"), bundled("verifier"), 0.3)
+    other = verifier_onnx(model, {"steps": "7"})
+    assert metadata(other) == {"steps": "7"}
+    for (old, _), (new, _) in zip(_convolutions(bundled("verifier")), _convolutions(other), strict=True):
+        assert np.allclose(old, new, atol=1e-6)  # of one file, nothing changes
+    fresh = verifier_onnx(verifier_network())
+    load_between(model, bundled("verifier"), fresh, 0.25)
+    mixed, old, new = (_convolutions(file)[0][0] for file in (verifier_onnx(model), bundled("verifier"), fresh))
+    assert np.allclose(mixed, 0.75 * old + 0.25 * new, atol=0.01 * np.abs(mixed).max())  # kept in 8 bits
+    with pytest.raises(MnistryError, match="other layers than"):
+        load_between(model, bundled("locator"), bundled("locator"), 0.5)
 
 
 def test_options_that_do_nothing_are_refused(command: Any):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, checker, helper
+from onnx import TensorProto, checker, helper, load_from_string
 
 from mnistry.models.locator import verifier
 from mnistry.models.locator.network import CELL, CLASSES, FAINTEST, REACH
@@ -64,6 +64,11 @@ def crops_onnx() -> bytes:
         graph.add("Identity", crop, output=name)
     shape: list[str | int] = ["k", 3, verifier.SIDE, verifier.SIDE]
     return _file(graph, [IMAGES, BOXES], {"near": shape, "far": shape})
+
+
+def metadata(file: bytes) -> dict[str, str]:
+    """What an ONNX file says of itself, such as its trust."""
+    return {one.key: one.value for one in load_from_string(file).metadata_props}
 
 
 def _file(

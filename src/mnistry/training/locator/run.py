@@ -30,9 +30,9 @@ from mnistry.training.locator.learn import (
     train_locator,
     train_verifier,
 )
-from mnistry.training.locator.onnx import locator_onnx, verifier_onnx
+from mnistry.training.locator.onnx import locator_onnx, metadata, verifier_onnx
 from mnistry.training.locator.trust import fit_trust
-from mnistry.training.locator.unfold import load_file
+from mnistry.training.locator.unfold import load_between, load_file
 
 KINDS = {  # weights of the kinds of scenes for the verifier: more of what stands alone
     "row": 0.17, "rows": 0.06, "amount": 0.15, "form": 0.06, "single": 0.2, "cropped": 0.13, "mnist": 0.06,
@@ -57,13 +57,15 @@ Tell = Callable[[int, int, str], None]
 @dataclass(frozen=True)
 class LocatorRun:
     """What `train_all` trains with: a file of pen strokes, a folder of other writers' digits, the folder of a training
-    whose weights are begun with (or BUNDLED), verifiers that teach the new one, steps of each network, the highest
-    learning rate (None: each network's own, for weights that know nothing yet), seed."""
+    whose weights are begun with (or BUNDLED), verifiers that teach the new one, how far locator and verifier go from
+    what they began with to what they have learnt (None: all the way), steps of each network, the highest learning rate
+    (None: each network's own, for weights that know nothing yet), seed."""
 
     strokes: Path | None = None
     writers: Path | None = None
     start: Path | None = None
     teachers: tuple[Path, ...] = ()
+    shares: tuple[float, float] | None = None
     steps: int = 30_000
     verifier_steps: int = 40_000
     learning_rate: float | None = None
@@ -74,11 +76,14 @@ class LocatorRun:
         """With settings by name, as `--set` gives them; raises MnistryError."""
         kinds: dict[str, Callable[[str], Any]] = {
             "strokes": _existing, "writers": _existing, "start": _trained, "teachers": _teachers,
-            "steps": _steps, "verifier_steps": _steps, "learning_rate": _rate,
+            "shares": _shares, "steps": _steps, "verifier_steps": _steps, "learning_rate": _rate,
         }  # fmt: skip
         if unknown := set(changes) - set(kinds):
             raise MnistryError(f"locator has the settings {', '.join(kinds)}, not {', '.join(sorted(unknown))}.")
-        return cls(seed=seed, **{name: kinds[name](value) for name, value in changes.items()})
+        run = cls(seed=seed, **{name: kinds[name](value) for name, value in changes.items()})
+        if run.shares and run.start is None:
+            raise MnistryError("shares are of the way from where the networks began: add --set start=bundled.")
+        return run
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def train_all(run: LocatorRun, folder: Path, bfloat16: bool, tell: Tell | None =
     trust = fitted(locator, verifier_onnx(model), run, lambda done: tell(done, SCENES, "trust"))
     verifier = verifier_onnx(model, {"steps": str(run.verifier_steps), "trust": json.dumps(trust)})
     made = {"locator": (finder, locator), "verifier": (model, verifier)}
-    return {name: _written(folder / name, *both, run) for name, both in made.items()}
+    return {name: _written(folder / name, *_on_the_way(name, *both, run), run) for name, both in made.items()}
 
 
 def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int], None]) -> dict[str, Any]:
@@ -180,6 +185,15 @@ def _seen(locator: bytes, scenes: list[SceneLike]) -> list[Any]:
 
 def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:
     return CandidateScenes(sources())
+
+
+def _on_the_way(name: str, model: Any, file: bytes, run: LocatorRun) -> tuple[Any, bytes]:
+    """A network and its file, less far from what it began with where the run says so; the trust stays as fitted."""
+    if run.shares is None or run.start is None:
+        return model, file
+    begun = bundled(name) if run.start == BUNDLED else (run.start / f"{name}.onnx").read_bytes()
+    load_between(model, begun, file, dict(zip(("locator", "verifier"), run.shares, strict=True))[name])
+    return model, {"locator": locator_onnx, "verifier": verifier_onnx}[name](model, metadata(file))
 
 
 def _written(path: Path, model: Any, data: bytes, run: LocatorRun) -> dict[str, Any]:
@@ -238,6 +252,16 @@ def _rate(text: str) -> float:
     if 0 < rate <= 1:
         return rate
     raise MnistryError(f"Expected a learning rate above 0 and up to 1, not {text[:20]!r}.")
+
+
+def _shares(text: str) -> tuple[float, float]:
+    try:
+        locator, verifier = (float(part) for part in text.split(","))
+    except ValueError:
+        locator = verifier = 0.0
+    if 0 < locator <= 1 and 0 < verifier <= 1:
+        return locator, verifier
+    raise MnistryError(f"Expected two shares above 0 and up to 1, such as 0.5,0.3, not {text[:20]!r}.")
 
 
 def _steps(text: str) -> int:

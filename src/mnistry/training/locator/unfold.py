@@ -1,4 +1,4 @@
-"""Train on from a network's ONNX file: its weights back in the Keras model, its batch norms told apart again."""
+"""Train on from a network's ONNX file: its weights in the Keras model again, and what lies between two files."""
 
 from typing import Any
 
@@ -19,9 +19,26 @@ def load_file(model: Any, file: bytes, inputs: Any) -> None:
     `inputs` is a batch of what the model takes: a norm gets the mean and the variance that it sees there, and what it
     does to them is taken back by its scale and offset, so that the model answers as the file. Raises MnistryError.
     """
-    keras = load_keras()
+    norms = _give(model, _convolutions(file))
+    seen = load_keras().Model(model.inputs, [norm.input for norm in norms]).predict_on_batch(inputs)
+    for norm, values in zip(norms, seen, strict=True):
+        mean, variance = (np.asarray(how(values, axis=(0, 1, 2), dtype=np.float64)) for how in (np.mean, np.var))
+        norm.set_weights([np.sqrt(variance + norm.epsilon), np.asarray(norm.beta) + mean, mean, variance])
+
+
+def load_between(model: Any, begun: bytes, learnt: bytes, share: float) -> None:
+    """Give a network the weights that lie a `share` of the way from one ONNX file's to another's, trained on from it.
+
+    It keeps more of what the first knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). Raises
+    MnistryError.
+    """
+    both = zip(_convolutions(begun), _convolutions(learnt), strict=True)
+    _give(model, [tuple((1 - share) * old + share * new for old, new in zip(*pair, strict=True)) for pair in both])
+
+
+def _give(model: Any, kept: list[Any]) -> list[Any]:
+    """Give a network its convolutions, kernel and bias each; returns its batch norms, which add the biases alone."""
     convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
-    kept = _convolutions(file)
     if [kernel.shape for kernel, _ in kept] != [tuple(layer.kernel.shape) for layer in convolutions]:
         raise MnistryError(f"The file has other layers than {model.name}: expected one that this version has written.")
     norms: list[Any] = []
@@ -33,10 +50,7 @@ def load_file(model: Any, file: bytes, inputs: Any) -> None:
             norms[-1].set_weights([np.full_like(bias, (1 + norms[-1].epsilon) ** 0.5), bias, 0 * bias, 1 + 0 * bias])
         elif layer.use_bias:
             layer.bias.assign(bias)
-    seen = keras.Model(model.inputs, [norm.input for norm in norms]).predict_on_batch(inputs)
-    for norm, values in zip(norms, seen, strict=True):
-        mean, variance = (np.asarray(how(values, axis=(0, 1, 2), dtype=np.float64)) for how in (np.mean, np.var))
-        norm.set_weights([np.sqrt(variance + norm.epsilon), np.asarray(norm.beta) + mean, mean, variance])
+    return norms
 
 
 def _convolutions(file: bytes) -> list[tuple[Floats, Floats]]:
