@@ -2,8 +2,8 @@
 
     python benchmarks/located.py ../shared [--only singles,strings,...] [--few 100]
 
-`../shared` holds pictures, strokes and writers. Every picture that is read wrong is named. The last line is one JSON
-object.
+`../shared` holds pictures, strokes and writers. Every picture that is read wrong is named. `calibration` draws its
+diagram as reliability_pictures.png in this folder. The last line is one JSON object.
 """
 
 import argparse
@@ -14,11 +14,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from refusal import error_of
 
 from mnistry import Reader, load
 from mnistry.data.drawing.clutter import CYRILLIC, GREEK
@@ -28,10 +30,14 @@ from mnistry.data.drawing.marks import draw as draw_shape
 from mnistry.data.scenes import KINDS, Scene, SceneMaker
 from mnistry.data.writers import optdigits, semeion, unipen
 from mnistry.reading.batch import edit_distance
+from mnistry.reports.figures import reliability as draw_reliability
+from mnistry.reports.figures import save_png
+from mnistry.training.metrics import reliability
 
 Rows = list[dict[str, str]]
 Figures = dict[str, object]
 ROW = "\n"
+DIAGRAM = Path("reliability_pictures.png")  # what the calibration draws
 CAPITALS = "ABCDEFGHJKLMNPQRTUVWXY"  # without I, O, S and Z, which are shaped like digits
 
 
@@ -113,6 +119,29 @@ def strings(reader: Reader, shared: Path, _: int) -> Figures:
         pairs.append((label, text))
         _tell(row["file"], label, text)
     return {f"strings_{key}": value for key, value in _strings(pairs).items()}
+
+
+def calibration(reader: Reader, shared: Path, _: int) -> Figures:
+    """How true probabilities are, in pictures read at the right length: of the digits told, and of whole readings."""
+    digits: list[tuple[float, bool]] = []
+    whole: list[tuple[float, bool]] = []
+    for row in _manifest(shared, "single") + _manifest(shared, "multi"):
+        label, reading = row["label"].replace("/", ROW), reader.read(shared / "pictures" / row["file"])
+        told = [
+            (d.probability, d.sign == sign) for d, sign in zip(reading.digits, label.replace(ROW, ""), strict=False)
+        ]
+        if len(reading.text) == len(label) and "?" not in reading.text:
+            digits += told
+            whole.append((float(np.prod([each for each, _ in told])), reading.text == label))
+    bins = {name: _bins(pairs) for name, pairs in {"digits": digits, "readings": whole}.items()}
+    save_png(draw_reliability(bins["digits"]), DIAGRAM)
+    errors = {f"calibration_{name}": round(error_of(rows), 4) for name, rows in bins.items()}
+    return errors | {"calibration_n": [len(digits), len(whole)]}
+
+
+def _bins(pairs: list[tuple[float, bool]]) -> list[dict[str, Any]]:
+    proba, right = np.array(pairs).T
+    return reliability(proba[:, None], np.where(right == 1, 0, 1))
 
 
 def nondigits(reader: Reader, shared: Path, _: int) -> Figures:
@@ -278,9 +307,9 @@ def mnist(reader: Reader, _: Path, few: int) -> Figures:
 
 
 MEASURES: dict[str, Callable[[Reader, Path, int], Figures]] = {
-    "singles": singles, "cropped": cropped, "strings": strings, "nondigits": nondigits, "letters": letters,
-    "forms": forms,
-    "scenes": scenes, "amounts": amounts, "strokes": strokes, "uprights": uprights, "writers": writers, "mnist": mnist,
+    "singles": singles, "cropped": cropped, "strings": strings, "calibration": calibration, "nondigits": nondigits,
+    "letters": letters, "forms": forms, "scenes": scenes, "amounts": amounts, "strokes": strokes, "uprights": uprights,
+    "writers": writers, "mnist": mnist,
 }  # fmt: skip
 
 
