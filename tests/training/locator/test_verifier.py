@@ -297,7 +297,7 @@ def test_a_locator_that_finds_nothing_is_told(mnist: Path, tmp_path: Path, monke
 
 
 def test_wrong_settings_are_told():
-    with pytest.raises(MnistryError, match="has the settings strokes, writers, start, teachers, steps, "):
+    with pytest.raises(MnistryError, match="has the settings strokes, writers, start, teachers, shares, steps, "):
         LocatorRun.changed({"width": "3"}, 0)
     with pytest.raises(MnistryError, match="number of steps"):
         LocatorRun.changed({"steps": "many"}, 0)
