@@ -72,8 +72,8 @@ def test_a_child_ends_and_tidies_up_when_its_parent_is_killed(module, tmp_path: 
     told = tmp_path / "told"
     os.mkfifo(told)
     name = module(
-        f"import signal, sys, time\nout = open({str(told)!r}, 'w', buffering=1)\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (out.write('ended\\n'), sys.exit(1)))\n"
+        f"import os, signal, sys, time\nout = open({str(told)!r}, 'w', buffering=1)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (os.write(out.fileno(), b'ended\\n'), sys.exit(1)))\n"
         "out.write('ready\\n')\nwhile True: time.sleep(0.05)"
     )
     start = f"from mnistry.training.processes import Child; Child('mnistry.training.processes', [{name!r}]).wait()"
