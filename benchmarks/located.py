@@ -2,8 +2,8 @@
 
     python benchmarks/located.py ../shared [--only singles,strings,...] [--few 100]
 
-`../shared` holds pictures, strokes and writers. Every picture that is read wrong is named. `calibration` draws its
-diagram as reliability_pictures.png in this folder. The last line is one JSON object.
+`../shared` holds pictures, strokes and writers. Every picture that is read wrong is named. `--diagram FILE`
+gets a picture of the calibration. The last line is one JSON object.
 """
 
 import argparse
@@ -35,9 +35,8 @@ from mnistry.reports.figures import save_png
 from mnistry.training.metrics import reliability
 
 Rows = list[dict[str, str]]
-Figures = dict[str, object]
+Figures = dict[str, Any]
 ROW = "\n"
-DIAGRAM = Path("reliability_pictures.png")  # what the calibration draws
 CAPITALS = "ABCDEFGHJKLMNPQRTUVWXY"  # without I, O, S and Z, which are shaped like digits
 
 
@@ -47,6 +46,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--model", help="an ONNX file instead of the bundled recogniser")
     parser.add_argument("--only", help="some of the measures, parted by commas")
+    parser.add_argument("--diagram", type=Path, help="where the calibration is drawn")
     parser.add_argument("--few", type=int, default=1000, help="scenes, strokes and MNIST digits")
     options = parser.parse_args()
     reader = Reader(options.model)
@@ -58,6 +58,8 @@ def main() -> None:
                 figures[key] = value
                 print(f"{key}: {value}", flush=True)
             print(f"   {name}: {time.perf_counter() - start:.1f} s", flush=True)
+    if options.diagram and (bins := figures.get("calibration_bins")):
+        save_png(draw_reliability(bins), options.diagram)
     print(json.dumps(figures))
 
 
@@ -134,9 +136,8 @@ def calibration(reader: Reader, shared: Path, _: int) -> Figures:
             digits += told
             whole.append((float(np.prod([each for each, _ in told])), reading.text == label))
     bins = {name: _bins(pairs) for name, pairs in {"digits": digits, "readings": whole}.items()}
-    save_png(draw_reliability(bins["digits"]), DIAGRAM)
     errors = {f"calibration_{name}": round(error_of(rows), 4) for name, rows in bins.items()}
-    return errors | {"calibration_n": [len(digits), len(whole)]}
+    return errors | {"calibration_n": [len(digits), len(whole)], "calibration_bins": bins["digits"]}
 
 
 def _bins(pairs: list[tuple[float, bool]]) -> list[dict[str, Any]]:

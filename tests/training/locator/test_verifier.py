@@ -27,7 +27,7 @@ from mnistry.training.locator import trust
 from mnistry.training.locator.cards import card, told
 from mnistry.training.locator.crops import UNHEARD, Cropper, joined, labelled, standardised
 from mnistry.training.locator.onnx import crops_onnx, metadata, verifier_onnx
-from mnistry.training.locator.run import BUNDLED, CandidateScenes, LocatorRun, _start, train_all
+from mnistry.training.locator.run import BUNDLED, CandidateScenes, LocatorRun, _on_the_way, _start, train_all
 from mnistry.training.locator.trust import _exponents, _logistic
 from mnistry.training.locator.unfold import _convolutions, load_between, load_file
 
@@ -243,15 +243,10 @@ def test_training_makes_both_files_and_goes_on_where_it_was(mnist: Path, tmp_pat
     assert {what for _, _, what in told} == {"locator", "verifier", "trust"}
     again = list[tuple[int, int, str]]()
     (tmp_path / "teacher.onnx").write_bytes(bundled("verifier"))
-    learnt = _convolutions((tmp_path / "locator.onnx").read_bytes())[1][0]
     taught = replace(begun, verifier_steps=6, teachers=(tmp_path / "teacher.onnx",), shares=(0.5, 1.0))
     train_all(taught, tmp_path, False, lambda *step: again.append(step))
     assert [step for step in again if step[2] != "trust"] == [(6, 6, "verifier")]
     kept, old = json.loads((tmp_path / "verifier.json").read_text("utf-8")), model_card("verifier")
-    taken, start = (
-        _convolutions(file)[1][0] for file in ((tmp_path / "locator.onnx").read_bytes(), bundled("locator"))
-    )
-    assert np.abs(taken - (start + learnt) / 2).max() < 0.01 * np.abs(taken).max()  # half of the way, in 8 bits
     assert kept["settings"]["shares"] == [0.5, 1.0]
     assert kept["settings"]["teachers"] == [old["sha256"]]
     assert kept["settings"]["begun_with"] == {"sha256": old["sha256"], **old["settings"]}
@@ -310,12 +305,21 @@ def test_wrong_settings_are_told():
     for rate in ("0", "2", "fast", "nan"):
         with pytest.raises(MnistryError, match="Expected a learning rate above 0 and up to 1"):
             LocatorRun.changed({"learning_rate": rate}, 0)
-
     for shares in ("0.5", "0,1", "0.5,2", "half,half", "nan,1", "1,nan"):
         with pytest.raises(MnistryError, match=r"Expected two shares above 0 and up to 1, such as 0\.5,0\.3"):
             LocatorRun.changed({"shares": shares}, 0)
     with pytest.raises(MnistryError, match="add --set start=bundled"):
         LocatorRun.changed({"shares": "0.5,0.3"}, 0)
+
+
+@pytest.mark.parametrize(("shares", "share"), [(None, 1.0), ((0.6, 0.25), 0.25)])
+def test_a_training_takes_its_share_of_the_way(shares: tuple[float, float] | None, share: float):
+    model, run = verifier_network(), LocatorRun(start=BUNDLED, shares=shares)
+    learnt = verifier_onnx(model, {"trust": "{}"})
+    _, file = _on_the_way("verifier", model, learnt, run)
+    taken, old, new = (_convolutions(one)[0][0] for one in (file, bundled("verifier"), learnt))
+    assert np.allclose(taken, (1 - share) * old + share * new, atol=0.01 * np.abs(taken).max())  # kept in 8 bits
+    assert metadata(file) == {"trust": "{}"}
 
 
 def test_between_two_files_lies_the_mean_of_their_weights():

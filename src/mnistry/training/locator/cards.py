@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistry.reading.recognizer import model_card
+from mnistry.training.runs import sha256
 
 Card = dict[str, Any]
 
@@ -24,12 +25,13 @@ SCENES = "scenes, letters and signs drawn by mnistry.data.scenes with the free f
 def card(name: str, file: bytes, parameters: int, settings: Card, begun: Card) -> Card:
     """The card of a `locator` or a `verifier`, for JSON; `begun` is that of the network it went on from, or empty."""
     learnt = [DIGITS, *([STROKES] if settings["strokes"] else []), *(WRITERS if settings["writers"] else []), SCENES]
+    today = model_card(name)
     earlier = {"begun_with": {"sha256": begun["sha256"], **begun["settings"]}} if begun else {}
     return {
-        "sha256": _sha256(file),
+        "sha256": hashlib.sha256(file).hexdigest(),
         "bytes": len(file),
         "recipe": name,
-        **{key: model_card(name)[key] for key in KEPT},
+        **{key: today[key] for key in KEPT},
         "parameters": parameters,
         "settings": settings | earlier,
         "data": list(dict.fromkeys([*begun.get("data", []), *learnt])),
@@ -39,8 +41,4 @@ def card(name: str, file: bytes, parameters: int, settings: Card, begun: Card) -
 def told(settings: Card) -> Card:
     """The settings of a training as a card has them: files by name, teachers by their hash."""
     names = {key: value.name if isinstance(value, Path) else value for key, value in settings.items()}
-    return names | {"teachers": [_sha256(path.read_bytes()) for path in settings["teachers"]]}
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return names | {"teachers": [sha256(path) for path in settings["teachers"]]}

@@ -58,7 +58,7 @@ Tell = Callable[[int, int, str], None]
 class LocatorRun:
     """What `train_all` trains with: a file of pen strokes, a folder of other writers' digits, the folder of a training
     whose weights are begun with (or BUNDLED), verifiers that teach the new one, how far locator and verifier go from
-    what they began with to what they have learnt (None: all the way), steps of each network, the highest learning rate
+    the bundled ones to what they have learnt (None: all the way), steps of each network, the highest learning rate
     (None: each network's own, for weights that know nothing yet), seed."""
 
     strokes: Path | None = None
@@ -81,8 +81,8 @@ class LocatorRun:
         if unknown := set(changes) - set(kinds):
             raise MnistryError(f"locator has the settings {', '.join(kinds)}, not {', '.join(sorted(unknown))}.")
         run = cls(seed=seed, **{name: kinds[name](value) for name, value in changes.items()})
-        if run.shares and run.start is None:
-            raise MnistryError("shares are of the way from where the networks began: add --set start=bundled.")
+        if run.shares and run.start != BUNDLED:
+            raise MnistryError("shares are of the way from the bundled networks: add --set start=bundled.")
         return run
 
 
@@ -188,18 +188,18 @@ def _candidate_scenes(sources: Callable[[], SceneMaker]) -> CandidateScenes:
 
 
 def _on_the_way(name: str, model: Any, file: bytes, run: LocatorRun) -> tuple[Any, bytes]:
-    """A network and its file, less far from what it began with where the run says so; the trust stays as fitted."""
-    if run.shares is None or run.start is None:
+    """A network and its file, nearer to the bundled one where the run says so; the trust stays as fitted."""
+    if run.shares is None:
         return model, file
-    begun = bundled(name) if run.start == BUNDLED else (run.start / f"{name}.onnx").read_bytes()
-    load_between(model, begun, file, dict(zip(("locator", "verifier"), run.shares, strict=True))[name])
-    return model, {"locator": locator_onnx, "verifier": verifier_onnx}[name](model, metadata(file))
+    share, write = (run.shares[0], locator_onnx) if name == "locator" else (run.shares[1], verifier_onnx)
+    load_between(model, bundled(name), file, share)
+    return model, write(model, metadata(file))
 
 
 def _written(path: Path, model: Any, data: bytes, run: LocatorRun) -> dict[str, Any]:
     made = card(path.name, data, model.count_params(), told(asdict(run)), _begun_with(run, path.name))
     write_atomic(path.with_suffix(".onnx"), data)
-    write_atomic(path.with_suffix(".json"), json.dumps(made, indent=1).encode())
+    write_atomic(path.with_suffix(".json"), f"{json.dumps(made, indent=1)}\n".encode())
     return made
 
 
