@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/cnn
-PARALLEL := -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder  # whole modules to each
+PARALLEL := -n auto --maxprocesses 4 --dist loadscope  # whole modules to each process
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 NOTEBOOKS := mnist.ipynb your_own_digits.ipynb
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
