@@ -34,7 +34,7 @@ MOST_LINES = 400  # of a module
 MOST_MODULES = 12  # of a folder
 # Lines of Python in a folder, as it is: raised for a new capability only.
 BUDGET = {
-    "cli": 1436, "data": 2065, "data/drawing": 2353, "imaging": 337, "models": 1860, "models/locator": 349,
+    "cli": 1436, "data": 2065, "data/drawing": 2365, "imaging": 337, "models": 1860, "models/locator": 349,
     "reading": 1673, "reports": 1705, "training": 2278, "training/locator": 1106, "training/search": 1018, "web": 2130,
     "web/site": 220,
 }  # fmt: skip

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mnistry.data.drawing import grounds, layouts
+from mnistry.data.drawing import grounds, layouts, writing
 from mnistry.data.drawing.clutter import HELD_BACK_FONTS, HELD_BACK_PENS, TRAINING_FONTS, TRAINING_PENS, character
 from mnistry.data.drawing.marks import Pen, Strokes, draw, field, thinned
 from mnistry.data.drawing.page import Page, readable
 from mnistry.data.drawing.styles import styled_hands
-from mnistry.data.drawing.writing import COMMA, SLASHES, somebody
+from mnistry.data.drawing.writing import COMMA, DATE, SLASHES, somebody
 from mnistry.data.scenes import KINDS, Crowd, Scene, SceneMaker
 from mnistry.data.writers import HELD_BACK_STROKES, Pictures, folder_hands, mnist_hands, stroke_hands
 from mnistry.settings import MnistryError
@@ -220,6 +220,21 @@ def test_a_slash_is_a_mark_of_its_number_and_as_aslant_in_any_hand(maker: SceneM
         rows, columns = np.nonzero(page.ink > 0.5)
         assert np.corrcoef(rows, columns)[0, 1] < -0.9  # from below on the left to above on the right
         assert (len(page.marks), len(page.signs), len(page.ignored)) == (1, 0, 0)
+
+
+def test_a_date_has_one_sign_twice_and_an_amount_has_none(maker: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "DATES", 1.0)
+    random = np.random.default_rng(0)
+    hand = replace(somebody(maker.crowds[0].hands, 20, random), angle=0.0, marks=0.0, links=0.0)
+    for _ in range(20):
+        labels = [int(v) for v in random.integers(0, 10, int(random.integers(4, 9)))]
+        signs = hand._signs(labels, random)
+        (sign,) = {id(sign): sign for sign in signs if sign is not None}.values()
+        assert any(sign is one for one in DATE)
+        assert signs[0] is None
+        assert 1 <= sum(sign is not None for sign in signs) <= 2
+    assert hand._signs([1, 2, 3], random) == [None] * 3
+    assert replace(hand, money=True)._signs([1, 2, 3, 4], random) == [None] * 4
 
 
 def test_a_ring_goes_round_digits_and_is_no_answer(maker: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,8 +169,8 @@ class SceneMaker:
                 grounds.ruled(picture, size, random, upright=random.random() < 0.45)
             elif way < 0.26:
                 grounds.dotted(picture, size, random)
-        if random.random() < 0.06:
-            grounds.crumpled(picture, random)
+        if random.random() < (0.35 if kind == "empty" else 0.06):
+            grounds.crumpled(picture, random, 0.3 if kind == "empty" else 0.12)
         if random.random() < 0.06:
             grounds.patch(picture, random)
         if random.random() < 0.08 and kind != "amount":

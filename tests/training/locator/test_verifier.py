@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -115,6 +116,23 @@ def test_teachers_are_not_heard_on_what_they_have_never_learnt(mnist: Path, monk
     crops = joined([cropper.crops(maker.scene(generator, kind="row"), generator) for _ in range(8)])
     assert set(crops.targets.ravel()) == {0, 1}
     assert crops.targets[:, 1].mean() < 0.5
+
+
+def test_a_teacher_is_heard_where_another_has_never_learnt_it(mnist: Path):
+    maker, generator = SceneMaker.validation(Settings(mnist, data=mnist, offline=True)), np.random.default_rng(5)
+    scenes = [maker.scene(generator, kind="row") for _ in range(8)]
+    sure = np.eye(13, dtype=np.float32)[1]  # that everything is a 1
+    alone, both = (Cropper(bundled("locator"), [bundled("verifier")]) for _ in range(2))
+    both.teachers.append(SimpleNamespace(answers=lambda looks, boxes, here: np.tile(sure, (len(boxes), 1))))
+    nobody = Cropper(bundled("locator"))
+    labels, one, two = (
+        joined([cropper.crops(scene, np.random.default_rng(0)) for scene in scenes]).targets
+        for cropper in (nobody, alone, both)
+    )
+    ones = labels[:, 1] == 1
+    assert 0 < ones.mean() < 1
+    assert np.allclose(two[~ones], (one[~ones] + labels[~ones]) / 2, atol=1e-5)
+    assert np.allclose(two[ones], (one[ones] + sure) / 2, atol=1e-5)
 
 
 def test_the_file_answers_as_the_keras_model(mnist: Path):

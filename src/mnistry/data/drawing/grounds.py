@@ -308,13 +308,13 @@ def desk(picture: Floats, random: Generator, wood: bool) -> None:
         picture += alpha * (table - picture)
 
 
-def crumpled(picture: Floats, random: Generator) -> None:
-    """Paper that was folded or lies in waves: light and shadow of its slopes, in place."""
+def crumpled(picture: Floats, random: Generator, deep: float) -> None:
+    """Paper or cloth that was folded or lies in waves: light and shadow of its slopes, up to `deep`, in place."""
     height, width = picture.shape[:2]
     slopes = texture(height, width, float(random.choice((10.0, 40.0))), random)
     if random.random() < 0.5:  # sharp folds
         slopes = np.asarray(np.abs(slopes) - 0.8, np.float32)
-    picture *= cv2.merge([np.asarray(1 + random.uniform(0.02, 0.12) * slopes, np.float32)] * 3)
+    picture *= cv2.merge([np.asarray(1 + random.uniform(0.02, deep) * slopes, np.float32)] * 3)
 
 
 def patch(picture: Floats, random: Generator) -> None:

@@ -32,13 +32,17 @@ EQUALS = Strokes(
 )
 PLUS = Strokes((np.array([(-0.22, -0.42), (0.22, -0.43)], np.float32), np.array([(0, -0.65), (0.0, -0.2)], np.float32)))
 SLASHES = (  # longer than a digit and more aslant than a 1
+    _way((0.2, -1.15), (-0.2, 0.1)),
     _way((0.25, -1.2), (-0.25, 0.15)),
     _way((0.33, -1.15), (-0.33, 0.12)),
+    _way((0.35, -1.1), (-0.35, 0.2)),
     _way((0.45, -1.3), (-0.45, 0.3)),
 )
 BETWEEN = (DOT, DOT, COMMA, COMMA, DASH, COLON, PLUS, EQUALS, *SLASHES)
 AMOUNT = (DOT, DOT, COMMA, COMMA, DASH)
 AFTER = (DOT, COMMA, DASH, DASH, EQUALS)
+DATE = (DOT, DASH, *SLASHES)
+DATES = 0.15  # share of the rows of four digits and more that are parted as a date is, by one sign over and over
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,8 @@ class Writing:
         start, steep = x, np.tan(self.angle)
         swing, phase = self.size * self.wobble, random.uniform(0, 6.3)
         end, before = x, -1
-        for label in labels:
-            if before >= 0 and random.random() < self.marks:
-                signs = AMOUNT if self.money else BETWEEN
-                sign = signs[int(random.integers(len(signs)))]
+        for label, sign in zip(labels, self._signs(labels, random), strict=True):
+            if sign is not None:
                 end = self._beside(page, sign, end, y + (end - start) * steep, random, -1, row)
             base = y + (end - start) * steep + swing * np.sin(0.7 * (end - start) / self.size + phase)
             base += random.normal(0, 0.5 * swing)
@@ -113,6 +115,16 @@ class Writing:
                 page, AFTER[int(random.integers(len(AFTER)))], end, y + (end - start) * steep, random, -1, row
             )
         return end
+
+    def _signs(self, labels: Sequence[int], random: Generator) -> list[Shape | None]:
+        """The sign before each digit, or None."""
+        if len(labels) >= 4 and not self.money and random.random() < DATES:
+            sign, first = DATE[int(random.integers(len(DATE)))], int(random.integers(1, min(5, len(labels))))
+            parts = first, first + int(random.integers(1, 3))
+            return [sign if k in parts else None for k in range(len(labels))]
+        signs = AMOUNT if self.money else BETWEEN
+        here = [k > 0 and labels[k - 1] != LETTER and random.random() < self.marks for k in range(len(labels))]
+        return [signs[int(random.integers(len(signs)))] if marked else None for marked in here]
 
     def _beside(self, page: Page, shape: Shape, end: float, y: float, random: Generator, label: int, row: int) -> float:
         gap = self.size * (self.gap + random.normal(0, 0.25) * max(0.12, abs(self.gap)))

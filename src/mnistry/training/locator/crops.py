@@ -21,7 +21,7 @@ MOST = 12  # candidates of one scene, so that a page full of digits counts no mo
 RIGHT, WRONG = 0.6, 0.4  # overlap from which on a candidate is what stands there; below which it is not
 IGNORED = 0.3  # share of a candidate that may lie on what nobody can name
 TAUGHT = 0.5  # of a target is the teachers' answer, where there are any; the rest is the label
-UNHEARD = 0.05  # probability of the label below which the teachers are not heard: they have never learnt such a thing
+UNHEARD = 0.05  # probability of the label below which a teacher is not heard, who has never learnt such a thing
 
 Floats = NDArray[np.float32]
 
@@ -39,7 +39,7 @@ class Cropper:
     """Finds the candidates of scenes with a locator, and cuts them out as the verifier will.
 
     With `teachers`, verifiers' files, half of a target is the mean of what they say (Hinton et al. 2015, "Distilling
-    the knowledge in a neural network"), except where they are sure that it is something else.
+    the knowledge in a neural network"), but for those that are sure that it is something else.
     """
 
     def __init__(self, locator: bytes, teachers: Sequence[bytes] = ()) -> None:
@@ -62,9 +62,9 @@ class Cropper:
     def _seen(self, look: View, boxes: Floats, targets: Floats) -> Crops:
         if self.teachers:
             here = np.zeros(len(boxes), np.intp)
-            said = np.mean([teacher.answers([look], boxes, here) for teacher in self.teachers], axis=0)
-            heard = TAUGHT * ((said * targets).sum(axis=1, keepdims=True) >= UNHEARD)
-            targets = (1 - heard) * targets + heard * said
+            said = np.stack([teacher.answers([look], boxes, here) for teacher in self.teachers])
+            heard = (said * targets).sum(axis=2, keepdims=True) >= UNHEARD
+            targets = (1 - TAUGHT) * targets + TAUGHT * np.where(heard, said, targets).mean(axis=0)
         return Crops(*self._cut(look, boxes), targets)
 
     def _cut(self, look: View, boxes: Floats) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
