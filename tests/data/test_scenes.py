@@ -233,6 +233,11 @@ def test_a_date_has_one_sign_twice_and_an_amount_has_none(maker: SceneMaker, mon
         assert any(sign is one for one in DATE)
         assert signs[0] is None
         assert 1 <= sum(sign is not None for sign in signs) <= 2
+        page = Page(128, 400)
+        monkeypatch.setattr(writing, "DATE", SLASHES)
+        hand.row(page, labels, 20, 80, 0, random, maker.clutter)
+        monkeypatch.setattr(writing, "DATE", DATE)
+        assert 1 <= len(page.marks) <= 2
     assert hand._signs([1, 2, 3], random) == [None] * 3
     assert replace(hand, money=True)._signs([1, 2, 3, 4], random) == [None] * 4
 
