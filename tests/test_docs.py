@@ -166,7 +166,7 @@ def test_the_python_on_reading_runs(capsys: pytest.CaptureFixture[str]):
     reading, pipeline = blocks(READING, "python")
     for code in (reading, pipeline):
         exec(compile(code, "reading.md", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == ["7", "7 99.9% at (84, 33, 97, 172)", "(2, 784) uint8"]
+    assert capsys.readouterr().out.splitlines() == ["7", "7 100.0% at (83, 33, 98, 171)", "(2, 784) uint8"]
 
 
 def test_the_python_on_recipes_runs(capsys: pytest.CaptureFixture[str]):

@@ -300,10 +300,11 @@ def test_a_name_that_is_no_utf8_is_read(seven: Image.Image, tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_hostile_collection_is_read_or_refused_and_never_hangs(shared: Path):
+    """Every second of them, which takes a minute; `benchmarks/hostile.py` grows thousands out of all."""
     slow = []
     with tarfile.open(shared / "badfiles" / "badfiles.tar.xz") as archive:
         members = [member for member in archive if member.isfile()]
-        for member in members:
+        for member in members[1::2]:
             data = archive.extractfile(member).read()  # type: ignore[union-attr]
             start = time.process_time()
             with suppress(PictureError):  # anything else is a crash

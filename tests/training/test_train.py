@@ -245,11 +245,10 @@ def test_a_second_report_replaces_the_first(reported: Run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "least"), [("dense", 0.976), ("fast", 0.991)])
 @pytest.mark.usefixtures("mnist")
-def test_the_recipes_reach_their_accuracy_on_mnist(recipe: str, least: float, tmp_path: Path):
-    run = train(recipe, "mnist", seed=7, out=tmp_path / recipe)
-    assert run.metrics["accuracy"] >= least
+def test_a_recipe_reaches_its_accuracy_on_mnist(tmp_path: Path):
+    run = train("fast", "mnist", seed=7, out=tmp_path / "fast")
+    assert run.metrics["accuracy"] >= 0.991
     assert run.info["parity"]["labels_equal"] == 10_000
     assert run.metrics["parts"]["hsf4"]["accuracy"] < run.metrics["parts"]["hsf0"]["accuracy"]
     assert run.metrics["parts"]["without_wrong_labels"]["n"] == 9985

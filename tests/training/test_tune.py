@@ -559,13 +559,13 @@ sys.exit(main(sys.argv[1:]))
 def test_a_killed_search_goes_on_with_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MNISTRY_HOME", str(tmp_path))
     command = [sys.executable, "-c", TUNE, "tune", "dense", "--dataset", "digits", "--trials", "1", "--space",
-               "label_smoothing=0.0,0.1", "--set", "epochs=200", "--json", "--quiet"]  # fmt: skip
+               "label_smoothing=0.0,0.1", "--set", "epochs=100", "--json", "--quiet"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
         (kept,) = until(lambda: list(tmp_path.glob("checkpoints/*.npz")), "a checkpoint")
         first.kill()
     until(lambda: not processes(tmp_path), "the end of the trial's process")
     epochs = Checkpoint(kept, resume=True).read()["epoch"]
-    assert epochs < 200, "the trial was over before the kill"
+    assert epochs < 100, "the trial was over before the kill"
     second = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert second["trials"] == {"complete": 1, "pruned": 0, "failed": 0, "interrupted": 1}
     recipe = find_recipe("dense").changed(second["best"]["settings"])
