@@ -150,10 +150,8 @@ def fitted(locator: bytes, verifier: bytes, run: LocatorRun, tell: Callable[[int
     maker = SceneMaker.validation(strokes=run.strokes, writers=run.writers)
     # The recogniser has learnt all of MNIST's training writers, so that they count less than the others.
     strangers = [replace(c, weight=c.weight * (KNOWN if c.name == "mnist" else 1.0)) for c in maker.crowds]
-    some, random = (
-        CandidateScenes(replace(maker, crowds=strangers), FITTED_KINDS, FITTED_LARGER),
-        np.random.default_rng(run.seed),
-    )
+    some = CandidateScenes(replace(maker, crowds=strangers), FITTED_KINDS, FITTED_LARGER)
+    random = np.random.default_rng(run.seed)
 
     def scenes() -> Iterator[Scene]:
         for done in range(SCENES):

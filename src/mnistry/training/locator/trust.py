@@ -20,17 +20,16 @@ SURER = 1.5  # times as sure as in scenes, which are harder to read than what pe
 
 
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
-    """The trust that makes the true answers to what `reader` finds in these scenes most probable.
-
-    But for CAUTION; and SURER, as the development pictures are read more surely than these scenes.
-    """
+    """The trust that makes the answers to what `reader` finds in scenes most probable, but for CAUTION and SURER."""
     heard, labels = answers(reader, scenes)
     features = stands_logits(heard.context, heard.sure, heard.verified)
     bias, *weights = _logistic(features, labels != NOTHING)
     there, digits = np.flatnonzero(labels != NOTHING), np.flatnonzero(labels < SIGN)
     digit = _logistic([one[there] for one in digit_logits(heard)], labels[there] < SIGN)
     exponents = _exponents(label_logits(heard)[digits], labels[digits])
-    return replace(Trust(), stands=_surer(bias - CAUTION, *weights), digit=_surer(*digit), labels=_surer(*exponents))
+    fits = (bias - CAUTION, *weights), digit, exponents
+    stands, digit, exponents = (tuple(round(SURER * one, 3) for one in fit) for fit in fits)
+    return replace(Trust(), stands=stands, digit=digit, labels=exponents)
 
 
 def answers(reader: LearnedReader, scenes: Iterable[SceneLike]) -> tuple[Opinions, NDArray[np.int64]]:
@@ -42,13 +41,8 @@ def answers(reader: LearnedReader, scenes: Iterable[SceneLike]) -> tuple[Opinion
         true, known = labelled(found.candidates.boxes, scene)
         heard.append(Opinions(**{name: values[known] for name, values in vars(found.heard).items()}))
         labels.append(true[known])
-    names = vars(heard[0])
-    together = {name: np.concatenate([vars(one)[name] for one in heard]) for name in names}
+    together = {name: np.concatenate([vars(one)[name] for one in heard]) for name in vars(heard[0])}
     return Opinions(**together), np.concatenate(labels)
-
-
-def _surer(*weights: float) -> tuple[float, ...]:
-    return tuple(round(SURER * weight, 3) for weight in weights)
 
 
 def _logistic(logits: Iterable[Floats], true: NDArray[np.bool_]) -> tuple[float, ...]:
