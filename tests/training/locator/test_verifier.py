@@ -79,7 +79,7 @@ def test_the_trust_is_the_most_probable_but_for_some_caution(monkeypatch: pytest
     monkeypatch.setattr(trust, "SURER", 1.0)
     as_in_scenes = trust.fit_trust(None, [])
     for surer, fitted in zip(vars(likely).values(), vars(as_in_scenes).values(), strict=True):
-        assert np.allclose(surer, np.multiply(1.5, fitted) if isinstance(fitted, tuple) else fitted, atol=2e-3)
+        assert np.allclose(surer, np.multiply(1.25, fitted) if isinstance(fitted, tuple) else fitted, atol=2e-3)
 
 
 def test_crops_show_the_box_in_the_middle_and_what_is_around_it():

@@ -16,7 +16,7 @@ from mnistry.training.locator.crops import labelled
 Floats = NDArray[np.float32]
 
 CAUTION = 0.5  # taken off the logit that something stands somewhere; with 1 more plain 1s were lost in pictures
-SURER = 1.5  # times as sure as in scenes, which are harder to read than what people show
+SURER = 1.25  # times as sure as in scenes, which are harder to read than what people show
 
 
 def fit_trust(reader: LearnedReader, scenes: Iterable[SceneLike]) -> Trust:
