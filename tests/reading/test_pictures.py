@@ -300,7 +300,7 @@ def test_a_name_that_is_no_utf8_is_read(seven: Image.Image, tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_hostile_collection_is_read_or_refused_and_never_hangs(shared: Path):
-    """Every second of them, which takes a minute; `benchmarks/hostile.py` grows thousands out of all."""
+    """Every second of them; the service gets the others in `test_no_bad_file_of_the_field_breaks_predict`."""
     slow = []
     with tarfile.open(shared / "badfiles" / "badfiles.tar.xz") as archive:
         members = [member for member in archive if member.isfile()]
